@@ -1,0 +1,57 @@
+"""What can go wrong by the user's hand: one line each, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+FAILED, SPEC = 1, 2  # exit codes; 0 is good, 130 is an interrupt
+
+
+class AtlasError(Exception):
+    """A mistake that is not ours: printed as it stands, without a traceback."""
+
+    exit_code = FAILED
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One line for each mistake."""
+        return (str(self),)
+
+
+class SpecError(AtlasError):
+    """Everything that is wrong with a spec, at once; each line begins `file:line:column: key:`."""
+
+    exit_code = SPEC
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return self.problems
+
+
+class ModelError(AtlasError):
+    """A model or a checkpoint that cannot be loaded as the spec says."""
+
+    exit_code = SPEC
+
+
+class LayerError(AtlasError):
+    """A layer or neuron that is not in the model."""
+
+    exit_code = SPEC
+
+
+class RefusedError(AtlasError):
+    """An operation on the way between two layers that cannot be made linear; names the module and what to do."""
+
+    exit_code = SPEC
+
+
+def nearest(wrong: str, names: Iterable[str], count: int = 3) -> str:
+    """`; nearest: a, b` for the names most like `wrong`, or an empty string."""
+    close = difflib.get_close_matches(wrong, list(names), count, 0.5)
+    return f"; nearest: {', '.join(close)}" if close else ""
