@@ -1,0 +1,355 @@
+"""The weights between two layers: one sweep back from the target through the linear stand-ins. Torch stops here.
+
+For a convolution that reads its source directly the sweep gives back its own weights, times its batch norm. Bottlenecks,
+depthwise-separable pairs, branches through a pool and residual streams come out of the same sweep (Voss et al., Distill 2021,
+"Visualizing Weights": expanded weights).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import fx
+
+from generator import field as f
+from generator.errors import LayerError, RefusedError
+from generator.field import Field
+from generator.graph import PLAIN, RESHAPES, Graph, Site, gated_input, is_activation, is_norm, own_heads, source_scale
+from generator.linear import Nonlinear, Step, find_rule
+from generator.records import Replacement, Weights
+from generator.trace import parents
+
+UNITS_AT_ONCE = 64 * 2**20  # floats that one chunk of units may hold at its widest
+
+
+@dataclass
+class Sweep:
+    """What one sweep found: the fields at the tensors where it stopped, and what it met on the way."""
+
+    stopped: dict[fx.Node, Field] = field(default_factory=dict)
+    met: dict[fx.Node, tuple[str, ...]] = field(default_factory=dict)  # operation -> what stood in for it ('' if linear)
+
+
+def weights_between(graph: Graph, source: str, target: str, blocked: Iterable[str] = ()) -> Weights:
+    """How each neuron of the target layer reads each neuron of the source layer, over all paths that avoid `blocked` layers.
+
+    Args:
+        graph: of the model.
+        source: address of the layer that is read.
+        target: address of the layer that reads.
+        blocked: addresses of layers that paths may not pass through.
+
+    Returns:
+        Weights, kernel float32 `[unit, input, row, col]`.
+
+    Raises:
+        LayerError: no such layer, or no path.
+        RefusedError: an operation on the way has no linear stand-in; names the module.
+    """
+    stops = [graph.site(address) for address in blocked]
+    return weights_into(graph, target, [source], [site.name for site in stops])[0]
+
+
+def weights_into(graph: Graph, target: str, sources: Sequence[str], blocked: Iterable[str] = ()) -> list[Weights]:
+    """The weights from several sources to one target in one sweep; each source also blocks the paths of the others.
+
+    Raises:
+        LayerError, RefusedError: as `weights_between`.
+    """
+    reader, read = graph.site(target), [graph.site(source) for source in sources]
+    stops = stop_nodes(graph, reader, read, [graph.site(address) for address in blocked])
+    paths = nodes_between(graph, reader, set(stops))
+    for site in read:
+        if not any(stops.get(node) is site for node in paths):
+            raise LayerError(f"nothing leads from '{site.name}' to '{reader.name}' but through other chosen layers")
+    wanted = {node for node in paths if stops.get(node) in read}
+    useful = leads_to(graph, paths - set(stops), wanted)
+    sweeps = [sweep(graph, reader, units, useful, wanted) for units in chunks(graph, reader, useful)]
+    return [collect(graph, reader, site, stops, sweeps) for site in read]
+
+
+def stop_nodes(graph: Graph, target: Site, sources: Sequence[Site], blocked: Sequence[Site]) -> dict[fx.Node, Site]:
+    """The tensor at which a sweep stops, for every layer it should stop at: as near the target as one tensor can be.
+
+    A pool behind the source is read at its output where every path goes through it; else the source's own map is read.
+    """
+    stops: dict[fx.Node, Site] = {}
+    for site in dict.fromkeys([*sources, *blocked]):
+        if site is target:
+            continue
+        met = first_met(graph, target, site)
+        stops |= {node: site for node in ({common_carrier(graph, site, met)} if len(met) > 1 else met)}
+    return stops
+
+
+def first_met(graph: Graph, target: Site, source: Site) -> set[fx.Node]:
+    """The carriers of the source that a walk back from the target meets first."""
+    met, queue, seen = set(), [target.start], {target.start}
+    while queue:
+        node = queue.pop()
+        if node in source.carriers:
+            met.add(node)
+            continue
+        fresh = [parent for parent in readable(graph, node) if parent not in seen]
+        seen.update(fresh)
+        queue += fresh
+    return met
+
+
+def readable(graph: Graph, node: fx.Node) -> list[fx.Node]:
+    """The tensors an operation reads, gates left out (they are taken as open)."""
+    live = list(parents(graph.traced, node))
+    if graph.traced.operation(node) in ("mul", "imul") and len(live) == 2:
+        kept = gated_input(graph.traced, node)
+        return [kept] if kept is not None else live
+    return live
+
+
+def common_carrier(graph: Graph, site: Site, met: set[fx.Node]) -> fx.Node:
+    """The last carrier that all of several carriers descend from."""
+    lines = []
+    for node in met:
+        line = [node]
+        while line[-1] is not site.end:
+            line.append(next(p for p in readable(graph, line[-1]) if p in site.carriers))
+        lines.append(line[::-1])
+    shared = site.end
+    for step in zip(*lines, strict=False):
+        if len(set(step)) > 1:
+            break
+        shared = step[0]
+    return shared
+
+
+def nodes_between(graph: Graph, target: Site, stops: Collection[fx.Node]) -> set[fx.Node]:
+    """All tensors that a walk back from the target meets, the stops included but nothing behind them."""
+    seen, queue = {target.start}, [target.start]
+    while queue:
+        node = queue.pop()
+        if node in stops:
+            continue
+        fresh = [parent for parent in readable(graph, node) if parent not in seen]
+        seen.update(fresh)
+        queue += fresh
+    return seen
+
+
+def leads_to(graph: Graph, paths: set[fx.Node], wanted: set[fx.Node]) -> list[fx.Node]:
+    """The tensors on a path between the wanted stops and the target, last computed first."""
+    useful = set(wanted)
+    for node in graph.traced.nodes:
+        if node in paths and any(parent in useful for parent in readable(graph, node)):
+            useful.add(node)
+    return [node for node in reversed(graph.traced.nodes) if node in useful]
+
+
+def chunks(graph: Graph, target: Site, useful: Sequence[fx.Node]) -> list[torch.Tensor]:
+    """The target's units in chunks that keep the widest field within memory."""
+    widest = max(max(graph.traced.shapes[node][0], graph.traced.shapes[node][-1]) for node in useful if is_shape(graph, node))
+    at_once = max(16, UNITS_AT_ONCE // (max(widest, 1) * 25))
+    return list(torch.arange(target.neurons).split(at_once))
+
+
+def is_shape(graph: Graph, node: fx.Node) -> bool:
+    """Whether a node is one tensor, batch first."""
+    shape = graph.traced.shapes[node]
+    return type(shape) is tuple and len(shape) > 0 and "unbatched" not in shape
+
+
+def sweep(graph: Graph, target: Site, units: torch.Tensor, useful: Sequence[fx.Node], wanted: set[fx.Node]) -> Sweep:
+    """Pull the one-hot fields of some units of the target back to the wanted tensors.
+
+    Raises:
+        RefusedError: an operation on the way has no linear stand-in.
+    """
+    rest = [size for axis, size in enumerate(target.shape) if axis != target.axis]
+    centre = (rest[0] // 2, rest[1] // 2) if rest else (0, 0)
+    fields = {target.start: f.one_hot(units, target.shape, target.axis, centre)}
+    found, allowed = Sweep(), set(useful)
+    with torch.no_grad():
+        for node in useful:
+            if node not in fields:
+                continue
+            if node in wanted:
+                found.stopped[node] = fields.pop(node)
+                continue
+            for parent, pulled in pull(graph, target, node, fields.pop(node), found):
+                if parent in allowed:
+                    fields[parent] = join(graph, target, parent, fields.get(parent), pulled)
+    return found
+
+
+def join(graph: Graph, target: Site, node: fx.Node, before: Field | None, more: Field) -> Field:
+    """The sum of paths that meet at a tensor."""
+    if before is None:
+        return more
+    try:
+        return f.add(before, more)
+    except ValueError as reason:
+        raise RefusedError(f"{graph.traced.where(node)}: {reason} of '{target.name}'; choose layers between the two") from None
+
+
+def pull(graph: Graph, target: Site, node: fx.Node, over: Field, found: Sweep) -> list[tuple[fx.Node, Field]]:
+    """One operation, pulled back.
+
+    Raises:
+        RefusedError: it has no linear stand-in.
+    """
+    traced, module = graph.traced, graph.traced.submodule(node)
+    name = traced.operation(node)
+    rule = find_rule(node, module)
+    shapes = [traced.shapes[n] for n in (node, *parents(traced, node))]
+    replaced: list[str] = []
+    step = Step(node, module, name, traced.shapes, traced.live, traced.constant, traced.opening, replaced)
+    try:
+        if rule is None:
+            raise Nonlinear("has no linear stand-in here")
+        if any(type(shape) is tuple and "unbatched" in shape for shape in shapes):
+            raise Nonlinear("mixes the images of a batch")
+        pulled = rule(step, over)
+    except Nonlinear as reason:
+        where = f"{traced.where(node)}: {name}"
+        advice = "choose layers that both lie before it or both behind it"
+        raise RefusedError(f"{where} on the way to '{target.name}' {reason}; {advice}") from None
+    found.met[node] = tuple(replaced)
+    return pulled
+
+
+def collect(graph: Graph, target: Site, source: Site, stops: dict[fx.Node, Site], sweeps: Sequence[Sweep]) -> Weights:
+    """The record of one pair from the chunks of its sweep."""
+    parts = [at_source(graph, source, part, stops) for part in sweeps]
+    grid, offset, stride = parts[0].grid, parts[0].offset, parts[0].stride
+    kernel = torch.cat([part.full for part in parts]).contiguous().numpy().astype(np.float32, copy=False)
+    rest = [size for axis, size in enumerate(target.shape) if axis != target.axis]
+    centre = (rest[0] // 2, rest[1] // 2) if rest else (0, 0)
+    start = [o - int(s * c // 1) if grid == f.SLIDING else o for o, s, c in zip(offset, stride, centre, strict=True)]
+    route = path_nodes(graph, target, source, stops, sweeps)
+    own = own_heads(graph, target)
+    through = tuple(dict.fromkeys(graph.traced.where(n) for n in route if has_weights(graph, n) and n not in own))
+    stop = next(node for node, site in stops.items() if site is source)
+    scale = source_scale(graph, source)
+    pooled = grid == f.WHOLE and graph.traced.shapes[stop][-2:] == (1, 1) != source.shape[-2:]
+    return Weights(
+        source.name,
+        target.name,
+        kernel,
+        f.MEAN if grid == f.FLAT or pooled else grid,
+        (plain(stride[0]), plain(stride[1])),
+        (start[0], start[1]),
+        direct=is_direct(graph, target, route),
+        through=through,
+        replaced=replacements(graph, target, route, sweeps),
+        read_at=source.name if stop is source.end else graph.traced.where(stop),
+        source_scale=None if scale is None else scale.numpy(),
+        cancellation=None,
+    )
+
+
+def plain(stride: Fraction) -> int | float:
+    """A whole stride as int; behind an upsampling a fraction."""
+    return int(stride) if stride.denominator == 1 else float(stride)
+
+
+def at_source(graph: Graph, source: Site, part: Sweep, stops: dict[fx.Node, Site]) -> Field:
+    """The field at a source as `[unit, input, row, col]`."""
+    found = [over for node, over in part.stopped.items() if stops[node] is source]
+    assert len(found) == 1, "a source is read at one tensor"
+    over = found[0].dense()
+    if len(source.shape) == 1:
+        return over.holds(over.full[:, :, None, None])
+    over = f.as_map(over) if over.row is None else over
+    axes = (0, source.axis + 1, over.row, over.col)
+    return over.holds(over.full.permute(*axes), row=2, col=3)  # type: ignore[arg-type]
+
+
+def path_nodes(graph: Graph, target: Site, source: Site, stops: dict[fx.Node, Site], sweeps: Sequence[Sweep]) -> list[fx.Node]:
+    """The operations between one source and the target, first computed first."""
+    useful = {node for node, site in stops.items() if site is source}
+    route = []
+    for node in graph.traced.nodes:
+        if node in sweeps[0].met and any(parent in useful for parent in readable(graph, node)):
+            useful.add(node)
+            route.append(node)
+    return route
+
+
+def has_weights(graph: Graph, node: fx.Node) -> bool:
+    """Whether an operation has kernels of its own, so that a path through it is indirect."""
+    return graph.traced.operation(node) in ("Conv2d", "ConvTranspose2d", "Linear", "conv2d", "conv_transpose2d", "linear")
+
+
+def is_direct(graph: Graph, target: Site, route: Sequence[fx.Node]) -> bool:
+    """Whether the weights are the target's own kernels: nothing on the way but its norm and what only moves numbers."""
+    own = own_heads(graph, target)
+    weighted = [node for node in route if has_weights(graph, node)]
+    return bool(weighted) and all(node in own or is_clear(graph, node) for node in route)
+
+
+def is_clear(graph: Graph, node: fx.Node) -> bool:
+    """Norms, activations, reshapes: what leaves a kernel its shape."""
+    plain = graph.traced.operation(node) in PLAIN | RESHAPES
+    return plain or is_norm(graph.traced, node) or is_activation(graph.traced, node)
+
+
+def replacements(graph: Graph, target: Site, route: Sequence[fx.Node], sweeps: Sequence[Sweep]) -> tuple[Replacement, ...]:
+    """What stood in for what on the way, in order; the target's own activation comes after its weights, so it is no part."""
+    traced = graph.traced
+    ends = {node for branch in own_heads(graph, target) for node in graph.of_node[branch].nodes if is_activation(traced, node)}
+    found = [
+        Replacement(traced.where(node), operation_name(graph, node), by)
+        for node in route
+        for by in sweeps[0].met.get(node, ())
+        if node not in ends
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def operation_name(graph: Graph, node: fx.Node) -> str:
+    """'ReLU', 'MaxPool2d 3x3', 'gate'."""
+    module, name = graph.traced.submodule(node), graph.traced.operation(node)
+    window = getattr(module, "kernel_size", None) if "Pool" in name else None
+    if name in ("mul", "imul"):
+        return "gate"
+    return (
+        name if window is None else f"{name} {'x'.join(map(str, window if isinstance(window, Sequence) else (window, window)))}"
+    )
+
+
+# -- which pairs a choice of layers has -----------------------------------------------------------------------------------
+
+
+def neighbours(graph: Graph, chosen: Sequence[str]) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """For each chosen layer the chosen layers it reads: (outside of it, inside of it), nearest first.
+
+    A chosen layer inside a chosen block (a bottleneck of `mixed3a`) does not hide what lies before the block: the block reads
+    that through it, by expanded weights, and reads its own inner layer too.
+    """
+    sites = [graph.site(address) for address in chosen]
+    result = {}
+    for site in sites:
+        inner = [other for other in sites if other is not site and other.name.startswith(site.name + ".")]
+        outer = [other for other in sites if other is not site and other not in inner]
+        outside = nearest_sources(graph, site, outer)
+        inside = [found for found in nearest_sources(graph, site, inner + outer) if found in inner]
+        result[site.name] = (tuple(s.name for s in outside), tuple(s.name for s in inside))
+    return result
+
+
+def nearest_sources(graph: Graph, target: Site, candidates: Sequence[Site]) -> list[Site]:
+    """The candidates that a walk back from the target meets before any other candidate, nearest first."""
+    carried = {node: site for site in candidates for node in site.carriers}
+    found: dict[Site, None] = {}
+    queue, seen = [target.start], {target.start}
+    while queue:
+        node = queue.pop(0)
+        if node in carried and node is not target.start:
+            found.setdefault(carried[node])
+            continue
+        fresh = [parent for parent in readable(graph, node) if parent not in seen]
+        seen.update(fresh)
+        queue += fresh
+    return list(found)
