@@ -1,0 +1,456 @@
+"""The one door for YAML: `atlas.yaml` in, a frozen `Spec` out, or every mistake at once with its line and column."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from generator.errors import SpecError, nearest
+from generator.positions import Loc, Positions, Problem, compose, found
+
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
+RESERVED = ("how-to-read.html", "index.html", "static")  # names the site needs for itself
+SOURCE = re.compile(r"bundled|torchvision:[a-z][a-z0-9_]*|[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
+EVERY = "**"  # the glob that every layer fits
+UNITS = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
+
+Units = tuple[int, int | None]  # first and last unit, both included; a last of None is the layer's last
+
+
+def _refuse(expected: str) -> PydanticCustomError:
+    return PydanticCustomError("expected", "{expected}", {"expected": expected})
+
+
+def _line(value: str) -> str:
+    """Text of one line that says something."""
+    if not value.strip() or not value.isprintable():
+        raise _refuse("one line of text that is not empty")
+    return value.strip()
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value) or len(value) > 64:
+        raise _refuse("a name fit for a folder: letters, digits, '.', '_' and '-', a letter or digit first, 64 at most")
+    if value.lower() in RESERVED:
+        raise _refuse("another name: the site has a file or folder of this one")
+    return value
+
+
+def _source(value: str) -> str:
+    if SOURCE.fullmatch(value):
+        return value
+    bare = re.fullmatch(r"[a-z][a-z0-9_]*", value)
+    hint = nearest(value, ["bundled"]) or (f"; perhaps torchvision:{value}" if bare else "")
+    raise _refuse(f"'bundled', 'torchvision:NAME' or 'package.module:callable'{hint}")
+
+
+def _weights(value: str) -> str:
+    return "none" if value.lower() == "none" else _line(value)
+
+
+def _site_url(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        good = (
+            url.scheme in ("http", "https")
+            and bool(url.hostname)
+            and not (url.query or url.fragment or re.search(r"\s", value))
+        )
+    except ValueError:
+        good = False
+    if not good:
+        raise _refuse("an absolute address without query: 'https://example.org/atlas/'")
+    return value.rstrip("/") + "/"
+
+
+def _units(value: object) -> Units:
+    """12 -> (12, 12); '3-7' -> (3, 7); 'all' -> (0, None)."""
+    if value == "all":
+        return 0, None
+    match = UNITS.fullmatch(str(value).strip()) if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+    if not match:
+        raise _refuse("a unit (12), a range with both ends included ('0-15') or 'all'")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        raise _refuse(f"a range that ascends: '{last}-{first}'")
+    return first, last
+
+
+def _as_list(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _for_every_layer(value: object) -> object:
+    return value if isinstance(value, dict) else {EVERY: value}
+
+
+def _square(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (int, list)):
+        raise _refuse("pixels of a square (224), [rows, cols] or [channels, rows, cols]")
+    return value if isinstance(value, list) else [value, value]
+
+
+def fits(address: str, pattern: str) -> bool:
+    """Whether a layer's address is the pattern or fits it as a glob: `*` and `?` within one name, `**` across dots."""
+    return address == pattern or bool(_glob(pattern).fullmatch(address))
+
+
+@cache
+def _glob(pattern: str) -> re.Pattern[str]:
+    signs = {"**": ".*", "*": "[^.]*", "?": "[^.]"}
+    return re.compile("".join(signs.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*|\?)", pattern)))
+
+
+def _identifier(value: str) -> str:
+    if not value.isidentifier():
+        raise _refuse("the name of a keyword argument")
+    return value
+
+
+_ONE_UNIT = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^(all|\d+(\s*-\s*\d+)?)$"}]}
+_UNIT_LIST = {"anyOf": [*_ONE_UNIT["anyOf"], {"type": "array", "items": _ONE_UNIT, "minItems": 1}]}
+_NEURONS = {"anyOf": [*_UNIT_LIST["anyOf"], {"type": "object", "additionalProperties": _UNIT_LIST}]}
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+_PIXELS = {"type": "integer", "minimum": 1, "maximum": 4096}
+_SIZE = {"anyOf": [_PIXELS, {"type": "array", "items": _PIXELS, "minItems": 2, "maxItems": 3}]}
+
+Line = Annotated[StrictStr, AfterValidator(_line)]
+Lines = Annotated[tuple[Line, ...], Field(min_length=1), BeforeValidator(_as_list), WithJsonSchema(_TEXTS)]
+UnitList = Annotated[tuple[Annotated[Units, PlainValidator(_units)], ...], Field(min_length=1), BeforeValidator(_as_list)]
+Neurons = Annotated[dict[str, UnitList], Field(min_length=1), BeforeValidator(_for_every_layer), WithJsonSchema(_NEURONS)]
+Pixels = Annotated[StrictInt, Field(ge=1, le=4096)]
+Size = Annotated[tuple[Pixels, ...], Field(min_length=2, max_length=3), BeforeValidator(_square), WithJsonSchema(_SIZE)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSpec(_Part):
+    """One model of the atlas: where it comes from and which of its layers and neurons get pages."""
+
+    name: Annotated[
+        StrictStr, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$", "maxLength": 64})
+    ] = Field(description="Name of the model on the pages and of its folder in the site: letters, digits, '.', '_' and '-'.")
+    source: Annotated[
+        StrictStr, AfterValidator(_source), WithJsonSchema({"type": "string", "pattern": f"^({SOURCE.pattern})$"})
+    ] = Field(
+        description="'bundled' (the network that comes with the program), 'torchvision:googlenet', or "
+        "'package.module:callable' of your own; the module may be a file beside this one.",
+        examples=["bundled", "torchvision:googlenet", "nets:small"],
+    )
+    weights: Annotated[StrictStr, AfterValidator(_weights)] = Field(
+        default="",
+        description="A checkpoint file (path relative to this one), the name of torchvision's weights ('DEFAULT', "
+        "'IMAGENET1K_V1'; downloaded once), or 'none' to keep the numbers the source makes. A torchvision source needs it; "
+        "'bundled' has its own; a callable keeps what it made.",
+        examples=["DEFAULT", "IMAGENET1K_V1", "none", "runs/best.pth"],
+    )
+    arguments: dict[Annotated[StrictStr, AfterValidator(_identifier)], Any] = Field(
+        default={}, description="Keyword arguments for the callable; only with a 'package.module:callable' source."
+    )
+    layers: Lines = Field(
+        default=("auto",),
+        description="The layers with pages: addresses as `atlas layers` prints them, globs such as 'layer*.*' ('*' within "
+        "a name, '**' across dots), or 'auto'.",
+        examples=["auto", ["conv1", "layer*.*"]],
+    )
+    neurons: Neurons = Field(
+        default={EVERY: ((0, None),)},
+        description="The neurons with pages: 'all', a list of units and ranges ([3, '8-15']) for every layer, or a mapping "
+        "from layer address or glob to such a list. The first pattern that fits a layer counts; where none fits, all have one.",
+        json_schema_extra={"default": "all"},
+        examples=["all", ["0-15"], {"layer1.*": "all", "layer4.*": ["0-63", 100]}],
+    )
+    input_size: Size = Field(
+        default=(),
+        description="Size of the input picture: pixels of a square (224), [rows, cols] or [channels, rows, cols]. "
+        "Without it the source's own.",
+        examples=[224, [192, 256], [1, 28, 28]],
+    )
+    _at: Loc = PrivateAttr(default=())
+    _positions: Positions = PrivateAttr(default_factory=Positions)
+
+    @property
+    def kind(self) -> Literal["bundled", "torchvision", "callable"]:
+        """Which sort of source this is."""
+        if self.source == "bundled":
+            return "bundled"
+        return "torchvision" if self.source.startswith("torchvision:") else "callable"
+
+    def problem(self, loc: Loc, text: str) -> str:
+        """One line on something of this model: `model.problem(("layers", 2), "...")`."""
+        return self._positions.line((*self._at, *loc), text)
+
+    def neurons_of(self, address: str, count: int) -> tuple[int, ...]:
+        """The chosen units of a layer of `count` neurons, ascending.
+
+        A pattern for several layers may name a range that is longer than a layer: it is cut at the layer's end.
+        Raises SpecError where a unit is not in the layer.
+        """
+        pattern = next((each for each in self.neurons if fits(address, each)), None)
+        if pattern is None:
+            return tuple(range(count))
+        problems = list(self._outside(pattern, address, count))
+        if problems:
+            raise SpecError(problems)
+        return tuple(sorted({unit for first, last in self.neurons[pattern] for unit in range(count)[first : _stop(last)]}))
+
+    def check_neurons(self, counts: Mapping[str, int]) -> None:
+        """Hold `neurons` against the chosen layers, address -> neurons; raises SpecError with every mistake."""
+        problems = []
+        for pattern in self.neurons:
+            if pattern != EVERY and not any(fits(address, pattern) for address in counts):
+                text = f"found '{pattern}', expected one of the chosen layers{nearest(pattern, counts)}"
+                problems.append(self.problem(("neurons", pattern), text))
+        for address, count in counts.items():
+            try:
+                self.neurons_of(address, count)
+            except SpecError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise SpecError(problems)
+
+    def _outside(self, pattern: str, address: str, count: int) -> Iterator[str]:
+        """A line for each unit or range of a pattern that does not lie in the layer."""
+        for index, (first, last) in enumerate(self.neurons[pattern]):
+            named = first if last is None or (pattern != address and last != first) else last
+            if max(first, named) >= count:
+                shown = str(first) if last in (None, first) else f"'{first}-{last}'"
+                text = f"found {shown}, but {address} has {count} neurons: 0 to {count - 1}"
+                yield self.problem(("neurons", pattern, index), text)
+
+
+def _stop(last: int | None) -> int | None:
+    return None if last is None else last + 1
+
+
+class NmfSpec(_Part):
+    """How a neuron's weights become a picture."""
+
+    factors: Annotated[StrictInt, Field(ge=1, le=3)] = Field(
+        default=3, description="Factors of a picture, 1 to 3: they are drawn in red, green and blue."
+    )
+    method: Literal["semi-nmf", "posneg"] = Field(
+        default="semi-nmf",
+        description="'semi-nmf' minimizes the error on the weights themselves; 'posneg' factors positive and negative parts "
+        "side by side, as Lucid and Captum do, for comparison.",
+    )
+    side: Literal["positions", "inputs"] = Field(
+        default="positions",
+        description="The side that is kept non-negative: 'positions' (a map and a signed mix of inputs) or 'inputs' "
+        "(a mix of inputs and a signed map).",
+    )
+    seed: Annotated[StrictInt, Field(ge=0, le=2**32 - 1)] = Field(
+        default=0, description="Seed of everything that is drawn at random."
+    )
+
+
+class ConnectionsSpec(_Part):
+    """The tables of the largest connections."""
+
+    show: Annotated[StrictInt, Field(ge=1, le=200)] = Field(
+        default=20, description="Rows of a table: the largest connections of a neuron with one layer, 1 to 200."
+    )
+    scale_by_source: StrictBool = Field(
+        default=False, description="Multiply each connection by the scale of its source's own batch norm before ranking."
+    )
+
+
+class OutputSpec(_Part):
+    """Where the site goes."""
+
+    folder: Line = Field(
+        default="site", description="Folder of the site, relative to this file; `atlas build -o` overrides it."
+    )
+
+
+class Spec(_Part):
+    """An atlas: its title, its models and how to draw them."""
+
+    title: Line = Field(description="Title of the atlas, one line.")
+    description: StrictStr = Field(default="", description="What the atlas shows, plain text.")
+    authors: Lines = Field(default=(), description="Who made the atlas: a name or a list of names.")
+    licence: Annotated[StrictStr, AfterValidator(_line)] = Field(
+        default="", description="Licence of the site's content, for example an SPDX name.", examples=["CC-BY-4.0"]
+    )
+    site_url: Annotated[
+        StrictStr, AfterValidator(_site_url), WithJsonSchema({"type": "string", "pattern": r"^https?://[^?#\s]+$"})
+    ] = Field(default="", description="Absolute http(s) address at which the site will be published; not needed to look at it.")
+    models: tuple[ModelSpec, ...] = Field(min_length=1, description="The models of the atlas, one or more.")
+    nmf: NmfSpec = Field(default=NmfSpec(), description="How a neuron's weights become a picture.")
+    connections: ConnectionsSpec = Field(default=ConnectionsSpec(), description="The tables of the largest connections.")
+    output: OutputSpec = Field(default=OutputSpec(), description="Where the site goes.")
+    _path: Path = PrivateAttr(default=Path("atlas.yaml"))
+    _positions: Positions = PrivateAttr(default_factory=Positions)
+
+    @property
+    def folder(self) -> Path:
+        """The folder the spec is in: relative paths in it are relative to this."""
+        return self._path.parent
+
+    def problem(self, loc: Loc, text: str) -> str:
+        """One line `file:line:column: key: text`; the nearest position that is in the file."""
+        return self._positions.line(loc, text)
+
+
+def load_spec(path: Path | str) -> Spec:
+    """Read and validate a spec; raises SpecError with every mistake in it, in the order of the file."""
+    data, positions, problems = compose(path)
+    spec = None
+    try:
+        spec = Spec.model_validate(data)
+    except ValidationError as error:
+        problems += _problems(error.errors(include_url=False), positions)
+    problems += _across(data, positions)
+    if spec is None or problems:
+        raise SpecError(positions.in_order(problems))
+    spec._path, spec._positions = Path(path), positions
+    for index, model in enumerate(spec.models):
+        model._at, model._positions = ("models", index), positions
+    return spec
+
+
+def lone_model(source: str) -> ModelSpec:
+    """A model that no file describes: of a source alone, without weights that are not its own; raises SpecError."""
+    name = re.sub(r"\W+", "-", source.rpartition(":")[2]).strip("-_") or "model"
+    try:
+        return ModelSpec(name=name, source=source)
+    except ValidationError as error:
+        raise SpecError(Positions().in_order(_problems(error.errors(include_url=False), Positions()))) from None
+
+
+_PARTS: dict[int | str, type[_Part]] = {
+    "models": ModelSpec,
+    "nmf": NmfSpec,
+    "connections": ConnectionsSpec,
+    "output": OutputSpec,
+}
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "tuple_type": "a list, each item after a '-'",
+    "dict_type": "a mapping of keys and values",
+    "model_type": "a mapping of keys and values",
+    "too_short": "at least {min_length}",
+    "too_long": "at most {max_length}",
+    "greater_than_equal": "{ge} or more",
+    "less_than_equal": "{le} or less",
+}
+
+
+def _problems(errors: list[ErrorDetails], positions: Positions) -> Iterator[Problem]:
+    """All of pydantic's errors; of a list with bad items it says as well that it is too short, which would mislead."""
+    for error in errors:
+        loc = error["loc"]
+        hollow = error["type"] == "too_short" and any(each["loc"][: len(loc)] == loc and each is not error for each in errors)
+        if not hollow:
+            yield _problem(error, positions)
+
+
+def _problem(error: ErrorDetails, positions: Positions) -> Problem:
+    """One of pydantic's errors in our words and at its place in the file."""
+    loc: Loc = tuple(part for part in error["loc"] if part != "[key]")
+    if error["type"] == "missing":
+        return Problem(loc, f"missing, expected: {_description(loc)}")
+    if error["type"] == "extra_forbidden":
+        keys = list((_PARTS[loc[0]] if len(loc) > 1 else Spec).model_fields)
+        text = f"unknown key, expected one of: {', '.join(keys)}{nearest(str(loc[-1]), keys)}"
+        return Problem(loc, text, positions.key_point(loc))
+    point = positions.key_point(loc) if error["loc"] != loc else None
+    return Problem(loc, f"found {_counted(error)}, expected {_expected(error)}{_hint(error)}", point)
+
+
+def _description(loc: Loc) -> str:
+    fields = (_PARTS[loc[0]] if len(loc) > 1 else Spec).model_fields
+    return fields[str(loc[-1])].description or ""
+
+
+def _counted(error: ErrorDetails) -> str:
+    lengths = error["type"] in ("too_short", "too_long")
+    return f"{error['ctx']['actual_length']} of them" if lengths else found(error["input"])
+
+
+def _expected(error: ErrorDetails) -> str:
+    if error["type"] == "literal_error":
+        return str(error["ctx"]["expected"]) + nearest(str(error["input"]), re.findall(r"'(.*?)'", error["ctx"]["expected"]))
+    return _EXPECTED.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+
+
+def _hint(error: ErrorDetails) -> str:
+    """What to write instead, where that is plain."""
+    value = error["input"]
+    if value is None:
+        return "; leave the key out, or give it a value"
+    if error["type"] == "string_type" and isinstance(value, (bool, int, float)):
+        return (
+            f"; text that looks like a {'truth value' if isinstance(value, bool) else 'number'} needs quotes: '{found(value)}'"
+        )
+    if isinstance(value, str) and value.isdecimal():
+        return "; write it without quotes"
+    return ""
+
+
+def _across(data: Any, positions: Positions) -> Iterator[Problem]:
+    """What one field says against another; also where other fields are wrong, so that every mistake is told at once."""
+    models = data.get("models") if isinstance(data, dict) else None
+    seen: dict[str, str] = {}
+    for index, model in enumerate(models if isinstance(models, list) else []):
+        if not isinstance(model, dict):
+            continue
+        yield from (Problem(("models", index, *loc), text) for loc, text in _within(model))
+        name = model.get("name")
+        if isinstance(name, str):
+            if name.lower() in seen:
+                text = (
+                    f"found '{name}', expected a name unlike that of another model ('{seen[name.lower()]}'), also in lower case"
+                )
+                yield Problem(("models", index, "name"), text)
+            seen.setdefault(name.lower(), name)
+
+
+def _within(model: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
+    source = model.get("source")
+    if not isinstance(source, str) or not SOURCE.fullmatch(source):
+        return
+    if source.startswith("torchvision:") and "weights" not in model:
+        yield ("weights",), "missing, expected 'DEFAULT' (torchvision's own, downloaded once), a checkpoint file or 'none'"
+    if (source == "bundled" or source.startswith("torchvision:")) and "arguments" in model:
+        yield ("arguments",), f"found arguments for '{source}', expected them only with a 'package.module:callable' source"
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema 2020-12 of a spec, for the YAML language server and the like."""
+    schema = _tidied(Spec.model_json_schema())
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Weight atlas spec (atlas.yaml)"}
+
+
+def _tidied(schema: Any) -> Any:
+    """Without what pydantic adds that says nothing: titles made from the keys, empty defaults."""
+    if isinstance(schema, list):
+        return [_tidied(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    said = {key: value for key, value in schema.items() if not (key == "title" and isinstance(value, str))}
+    return {key: _tidied(value) for key, value in said.items() if not (key == "default" and value in ("", [], {}))}
