@@ -62,7 +62,7 @@ def weights_into(graph: Graph, target: str, sources: Sequence[str], blocked: Ite
     """
     reader, read = graph.site(target), [graph.site(source) for source in sources]
     stops = stop_nodes(graph, reader, read, [graph.site(address) for address in blocked])
-    paths = nodes_between(graph, reader, set(stops))
+    paths = nodes_between(graph, reader.start, set(stops))
     for site in read:
         if not any(stops.get(node) is site for node in paths):
             raise LayerError(f"nothing leads from '{site.name}' to '{reader.name}' but through other chosen layers")
@@ -125,9 +125,9 @@ def common_carrier(graph: Graph, site: Site, met: set[fx.Node]) -> fx.Node:
     return shared
 
 
-def nodes_between(graph: Graph, target: Site, stops: Collection[fx.Node]) -> set[fx.Node]:
-    """All tensors that a walk back from the target meets, the stops included but nothing behind them."""
-    seen, queue = {target.start}, [target.start]
+def nodes_between(graph: Graph, start: fx.Node, stops: Collection[fx.Node]) -> set[fx.Node]:
+    """All tensors that a walk back from a tensor meets, the stops included but nothing behind them."""
+    seen, queue = {start}, [start]
     while queue:
         node = queue.pop()
         if node in stops:
@@ -166,9 +166,20 @@ def sweep(graph: Graph, target: Site, units: torch.Tensor, useful: Sequence[fx.N
     Raises:
         RefusedError: an operation on the way has no linear stand-in.
     """
-    rest = [size for axis, size in enumerate(target.shape) if axis != target.axis]
-    centre = (rest[0] // 2, rest[1] // 2) if rest else (0, 0)
-    fields = {target.start: f.one_hot(units, target.shape, target.axis, centre)}
+    start = f.one_hot(units, target.shape, target.axis, centre_of(target))
+    return run_sweep(graph, target, {target.start: start}, useful, wanted)
+
+
+def centre_of(site: Site) -> tuple[int, int]:
+    """The centre position of a layer's map; (0, 0) without a map."""
+    rest = [size for axis, size in enumerate(site.shape) if axis != site.axis]
+    return (rest[0] // 2, rest[1] // 2) if rest else (0, 0)
+
+
+def run_sweep(
+    graph: Graph, target: Site, fields: dict[fx.Node, Field], useful: Sequence[fx.Node], wanted: set[fx.Node]
+) -> Sweep:
+    """Pull fields back, operation by operation, from the last computed to the first, until the wanted tensors."""
     found, allowed = Sweep(), set(useful)
     with torch.no_grad():
         for node in useful:
@@ -224,8 +235,7 @@ def collect(graph: Graph, target: Site, source: Site, stops: dict[fx.Node, Site]
     parts = [at_source(graph, source, part, stops) for part in sweeps]
     grid, offset, stride = parts[0].grid, parts[0].offset, parts[0].stride
     kernel = torch.cat([part.full for part in parts]).contiguous().numpy().astype(np.float32, copy=False)
-    rest = [size for axis, size in enumerate(target.shape) if axis != target.axis]
-    centre = (rest[0] // 2, rest[1] // 2) if rest else (0, 0)
+    centre = centre_of(target)
     start = [o - int(s * c // 1) if grid == f.SLIDING else o for o, s, c in zip(offset, stride, centre, strict=True)]
     route = path_nodes(graph, target, source, stops, sweeps)
     own = own_heads(graph, target)
