@@ -18,7 +18,7 @@ from torch import fx
 from generator import field as f
 from generator.errors import LayerError, RefusedError
 from generator.field import Field
-from generator.graph import PLAIN, RESHAPES, Graph, Site, gated_input, is_activation, is_norm, own_heads, source_scale
+from generator.graph import PLAIN, RESHAPES, Graph, Site, is_activation, is_norm, own_heads, source_scale
 from generator.linear import Nonlinear, Step, find_rule
 from generator.records import Replacement, Weights
 from generator.trace import parents
@@ -94,19 +94,10 @@ def first_met(graph: Graph, target: Site, source: Site) -> set[fx.Node]:
         if node in source.carriers:
             met.add(node)
             continue
-        fresh = [parent for parent in readable(graph, node) if parent not in seen]
+        fresh = [parent for parent in graph.open_paths[node] if parent not in seen]
         seen.update(fresh)
         queue += fresh
     return met
-
-
-def readable(graph: Graph, node: fx.Node) -> list[fx.Node]:
-    """The tensors an operation reads, gates left out (they are taken as open)."""
-    live = list(parents(graph.traced, node))
-    if graph.traced.operation(node) in ("mul", "imul") and len(live) == 2:
-        kept = gated_input(graph.traced, node)
-        return [kept] if kept is not None else live
-    return live
 
 
 def common_carrier(graph: Graph, site: Site, met: set[fx.Node]) -> fx.Node:
@@ -115,7 +106,7 @@ def common_carrier(graph: Graph, site: Site, met: set[fx.Node]) -> fx.Node:
     for node in met:
         line = [node]
         while line[-1] is not site.end:
-            line.append(next(p for p in readable(graph, line[-1]) if p in site.carriers))
+            line.append(next(p for p in graph.open_paths[line[-1]] if p in site.carriers))
         lines.append(line[::-1])
     shared = site.end
     for step in zip(*lines, strict=False):
@@ -132,7 +123,7 @@ def nodes_between(graph: Graph, start: fx.Node, stops: Collection[fx.Node]) -> s
         node = queue.pop()
         if node in stops:
             continue
-        fresh = [parent for parent in readable(graph, node) if parent not in seen]
+        fresh = [parent for parent in graph.open_paths[node] if parent not in seen]
         seen.update(fresh)
         queue += fresh
     return seen
@@ -142,7 +133,7 @@ def leads_to(graph: Graph, paths: set[fx.Node], wanted: set[fx.Node]) -> list[fx
     """The tensors on a path between the wanted stops and the target, last computed first."""
     useful = set(wanted)
     for node in graph.traced.nodes:
-        if node in paths and any(parent in useful for parent in readable(graph, node)):
+        if node in paths and any(parent in useful for parent in graph.open_paths[node]):
             useful.add(node)
     return [node for node in reversed(graph.traced.nodes) if node in useful]
 
@@ -281,7 +272,7 @@ def path_nodes(graph: Graph, target: Site, source: Site, stops: dict[fx.Node, Si
     useful = {node for node, site in stops.items() if site is source}
     route = []
     for node in graph.traced.nodes:
-        if node in sweeps[0].met and any(parent in useful for parent in readable(graph, node)):
+        if node in sweeps[0].met and any(parent in useful for parent in graph.open_paths[node]):
             useful.add(node)
             route.append(node)
     return route
@@ -359,7 +350,7 @@ def nearest_sources(graph: Graph, target: Site, candidates: Sequence[Site]) -> l
         if node in carried and node is not target.start:
             found.setdefault(carried[node])
             continue
-        fresh = [parent for parent in readable(graph, node) if parent not in seen]
+        fresh = [parent for parent in graph.open_paths[node] if parent not in seen]
         seen.update(fresh)
         queue += fresh
     return list(found)

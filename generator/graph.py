@@ -72,6 +72,17 @@ class Graph:
         """The site of every tensor that holds neurons."""
         return {node: site for site in self.sites for node in site.nodes}
 
+    @cached_property
+    def open_paths(self) -> dict[fx.Node, tuple[fx.Node, ...]]:
+        """The tensors each operation reads that depend on the image; of a product with a gate only what is gated."""
+        found = {}
+        for node in self.traced.nodes:
+            live = tuple(parents(self.traced, node))
+            product = len(live) == 2 and self.traced.operation(node) in ("mul", "imul")
+            kept = gated_input(self.traced, node) if product else None
+            found[node] = live if kept is None else (kept,)
+        return found
+
     def site(self, address: str) -> Site:
         """The site of an address.
 
@@ -482,16 +493,8 @@ def auto_sites(graph: Graph) -> list[Site]:
 
 def gate_sites(graph: Graph) -> set[Site]:
     """Sites that reach the model's end only by opening gates (the convolutions of a squeeze-excitation)."""
-    traced, useful = graph.traced, set[fx.Node]()
-    for node in reversed(traced.nodes):
+    useful: set[fx.Node] = set()
+    for node in reversed(graph.traced.nodes):
         if node.op == "output" or node in useful:
-            read = list(node.all_input_nodes)
-            if (
-                node.op == "call_function"
-                and traced.operation(node) in ("mul", "imul")
-                and len([n for n in read if n in traced.live]) == 2
-            ):
-                kept = gated_input(traced, node)
-                read = [kept] if kept is not None else read
-            useful |= set(read)
+            useful.update(graph.open_paths[node])
     return {site for site in graph.sites if site.head not in useful}

@@ -1,0 +1,228 @@
+"""The pipeline as a table of contents: spec, models, graphs, weights, analyses, pages, site.
+
+Gather everything, then render, then write. A mistake of the user's stops the run before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from generator.analyses.connections import largest
+from generator.analyses.faces import FaceOptions, make_faces
+from generator.cancellation import with_cancellation
+from generator.errors import LayerError, RefusedError, SpecError
+from generator.expand import neighbours, weights_into
+from generator.graph import Graph, choose, trace
+from generator.models import LoadedModel, load_model
+from generator.progress import Progress
+from generator.records import AtlasFacts, LayerFacts, ModelFacts, Pair, Weights
+from generator.render import count_files, render_site
+from generator.site import Summary, prepare_target, write_site
+from generator.spec import ModelSpec, Spec
+
+FARTHEST = 6  # layers that a picture may look back through for a kernel of more than one position
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model of the spec, loaded and traced, with the layers that get pages."""
+
+    spec: ModelSpec
+    loaded: LoadedModel
+    graph: Graph
+    chosen: tuple[str, ...]
+    units: dict[str, np.ndarray]  # the neurons that get a page, by layer
+
+
+def build(spec: Spec, target: Path, progress: Progress) -> Summary:
+    """Build the site of a spec at `target`.
+
+    Raises:
+        SpecError, ModelError, LayerError, RefusedError: the user's mistakes, before anything is written.
+        AtlasError: the target cannot be written, or is not ours.
+    """
+    prepare_target(target)
+    facts = gather(spec, progress)
+    with progress.stage("pages", count_files(facts)) as step:
+        return write_site(render_site(facts), target, on_file=lambda _: step(1))
+
+
+def check(spec: Spec) -> list[str]:
+    """Hold a spec against its models: load them, choose their layers, compute nothing. One line a model.
+
+    Raises:
+        SpecError, ModelError, LayerError: as `build`.
+    """
+    return [told(opened) for opened in open_models(spec, Progress(quiet=True))]
+
+
+def told(opened: Opened) -> str:
+    """One line on a model and its choice."""
+    neurons = sum(len(units) for units in opened.units.values())
+    return f"{opened.spec.name}: {len(opened.chosen)} layers, {neurons:,} neurons with a page"
+
+
+def gather(spec: Spec, progress: Progress) -> AtlasFacts:
+    """Everything the site says, worked out."""
+    models = open_models(spec, progress)
+    return AtlasFacts(
+        title=spec.title,
+        description=spec.description,
+        authors=spec.authors,
+        licence=spec.licence,
+        site_url=spec.site_url,
+        scaled_by_source=spec.connections.scale_by_source,
+        factors=spec.nmf.factors,
+        models=tuple(model_facts(spec, opened, progress) for opened in models),
+    )
+
+
+def open_models(spec: Spec, progress: Progress) -> list[Opened]:
+    """Load and trace every model and resolve its layers and neurons, so that all such mistakes show at once."""
+    opened, problems = [], []
+    with progress.stage("models", len(spec.models)) as step:
+        for model in spec.models:
+            try:
+                opened.append(open_model(model, spec.folder))
+            except SpecError as error:
+                problems += error.problems
+            step(1)
+    if problems:
+        raise SpecError(problems)
+    return opened
+
+
+def open_model(model: ModelSpec, folder: Path) -> Opened:
+    """One model of the spec.
+
+    Raises:
+        SpecError: a layer or neuron that it does not have, one line each.
+    """
+    loaded = load_model(model, folder)
+    graph = trace(loaded.module, loaded.input_shape)
+    chosen = choose_layers(model, graph)
+    counts = {address: graph.layers[address].neurons for address in chosen}
+    model.check_neurons(counts)
+    units = {address: np.array(model.neurons_of(address, count), np.int32) for address, count in counts.items()}
+    return Opened(model, loaded, graph, chosen, units)
+
+
+def choose_layers(model: ModelSpec, graph: Graph) -> tuple[str, ...]:
+    """The layers the spec names; every pattern that names none is told with its place in the file."""
+    problems = []
+    for index, pattern in enumerate(model.layers):
+        try:
+            choose(graph, (pattern,))
+        except LayerError as error:
+            problems.append(model.problem(("layers", index), f"{model.name}: {error}"))
+    if problems:
+        raise SpecError(problems)
+    return choose(graph, model.layers)
+
+
+# -- one model ------------------------------------------------------------------------------------------------------------
+
+
+def model_facts(spec: Spec, opened: Opened, progress: Progress) -> ModelFacts:
+    """All weights, tables and pictures of one model."""
+    graph, chosen = opened.graph, opened.chosen
+    feeds = neighbours(graph, chosen)
+    reads: dict[str, list[Pair]] = {}
+    refused: dict[str, list[str]] = {}
+    faces = {}
+    with progress.stage(f"{opened.spec.name}: layers", len(chosen)) as step:
+        for address in chosen:
+            weights, refused[address] = weights_of_layer(opened, address, feeds)
+            candidates = picture_weights(opened, address, feeds, weights)
+            faces[address] = make_faces(candidates, graph.layers[address].neurons, face_options(spec))
+            reads[address] = [
+                Pair(each, *largest(each, spec.connections.show, spec.connections.scale_by_source)) for each in weights
+            ]
+            step(1)
+    layers = tuple(
+        LayerFacts(
+            layer=graph.layers[address],
+            chosen=opened.units[address],
+            labels=labels_of(opened, address),
+            faces=faces[address],
+            reads=tuple(reads[address]),
+            writes=tuple(pair for other in chosen for pair in reads[other] if pair.weights.source == address),
+            refused=tuple(refused[address]),
+        )
+        for address in chosen
+    )
+    return ModelFacts(opened.spec.name, opened.loaded.provenance, opened.loaded.input_shape, layers)
+
+
+def face_options(spec: Spec) -> FaceOptions:
+    """How pictures are made, from the spec."""
+    side = {"positions": "neurons", "inputs": "inputs"}[spec.nmf.side]
+    return FaceOptions(spec.nmf.factors, spec.nmf.method, side, spec.nmf.seed)
+
+
+Feeds = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
+
+
+def weights_of_layer(opened: Opened, address: str, feeds: Feeds) -> tuple[list[Weights], list[str]]:
+    """The weights of a layer on every chosen layer it reads, those outside of it first; and what was refused.
+
+    Raises:
+        RefusedError: the layers were named one by one, so the choice is the user's to mend.
+    """
+    outside, inside = feeds[address]
+    found, refused = [], []
+    for sources, blocked in ((outside, ()), (inside, outside)):
+        weights, reasons = read_or_refuse(opened.graph, address, sources, blocked)
+        found += weights
+        refused += reasons
+    if refused and "auto" not in opened.spec.layers:
+        raise RefusedError(f"{opened.spec.name}: {refused[0]}")
+    return found, refused
+
+
+def read_or_refuse(
+    graph: Graph, target: str, sources: Sequence[str], blocked: Iterable[str]
+) -> tuple[list[Weights], list[str]]:
+    """The weights on several sources at once; where one path is refused, on each that is not."""
+    if not sources:
+        return [], []
+    try:
+        return with_cancellation(graph, weights_into(graph, target, sources, blocked), blocked), []
+    except RefusedError as reason:
+        if len(sources) == 1:
+            return [], [f"weights on {sources[0]}: {reason}"]
+    parts = [
+        read_or_refuse(graph, target, [source], [*blocked, *(other for other in sources if other != source)])
+        for source in sources
+    ]
+    return [each for weights, _ in parts for each in weights], [line for _, lines in parts for line in lines]
+
+
+def picture_weights(opened: Opened, address: str, feeds: Feeds, own: Sequence[Weights]) -> list[Weights]:
+    """The weights a picture may be made of, in order of preference.
+
+    A layer whose kernels have one position is shown by its expanded weights on the layers before those it reads, as far back
+    as it takes to find a kernel with more.
+    """
+    outside = [each for each in own if each.source in feeds[address][0]]
+    candidates, sources = list(outside), {each.source for each in outside}
+    sliding = bool(outside) and all(each.grid == "sliding" for each in outside)
+    for _ in range(FARTHEST):
+        if not sliding or any(each.kernel.shape[2:] != (1, 1) for each in candidates):
+            break
+        sources = {farther for source in sources for farther in feeds[source][0]}
+        if not sources:
+            break
+        candidates += read_or_refuse(opened.graph, address, sorted(sources, key=opened.chosen.index), ())[0]
+    return candidates
+
+
+def labels_of(opened: Opened, address: str) -> tuple[str, ...]:
+    """Class names, on the layer that gives the model's answer."""
+    layer, names = opened.graph.layers[address], opened.loaded.class_names
+    last = address == opened.chosen[-1] and layer.kind in ("Linear", "Conv2d")
+    return names if last and len(names) == layer.neurons else ()
