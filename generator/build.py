@@ -83,7 +83,8 @@ def gather(spec: Spec, progress: Progress) -> AtlasFacts:
 
 def open_models(spec: Spec, progress: Progress) -> list[Opened]:
     """Load and trace every model and resolve its layers and neurons, so that all such mistakes show at once."""
-    opened, problems = [], []
+    opened: list[Opened] = []
+    problems: list[str] = []
     with progress.stage("models", len(spec.models)) as step:
         for model in spec.models:
             try:
@@ -174,7 +175,8 @@ def weights_of_layer(opened: Opened, address: str, feeds: Feeds) -> tuple[list[W
         RefusedError: the layers were named one by one, so the choice is the user's to mend.
     """
     outside, inside = feeds[address]
-    found, refused = [], []
+    found: list[Weights] = []
+    refused: list[str] = []
     for sources, blocked in ((outside, ()), (inside, outside)):
         weights, reasons = read_or_refuse(opened.graph, address, sources, blocked)
         found += weights

@@ -1,8 +1,8 @@
 """How much of an expanded weight cancels between the paths that make it up.
 
 Paths are counted through the neurons of the layer between: those that the target's own kernels read. Beside the expanded
-kernel K = sum over paths stands ||K|| / sum over paths ||path||: 1 where all paths agree, near 0 where they cancel (the boundary
-detector of Voss et al., Distill 2021, is such a case).
+kernel K = sum over paths stands ||K|| / sum over paths ||path||: 1 where all paths agree, near 0 where they cancel (as they
+do for the boundary detector of Voss et al., Distill 2021).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor, fx
 from torch.nn import functional
@@ -18,8 +17,9 @@ from torch.nn import functional
 from generator import field as f
 from generator.expand import Sweep, centre_of, has_weights, leads_to, nodes_between, pull, run_sweep, stop_nodes
 from generator.field import Field
-from generator.graph import Graph, Site
+from generator.graph import Graph
 from generator.records import Weights
+from generator.sites import Site
 
 FLOATS_AT_ONCE = 16 * 2**20
 
@@ -147,9 +147,7 @@ def shared_lags(ours: Tensor, theirs: Tensor, stride: tuple[int, int]) -> tuple[
 
 def sum_of_roots(ours: Tensor, theirs: Tensor) -> Tensor:
     """Sum over j of sqrt(ours[u, j, :] . theirs[j, i, :]), float64 `[unit, input]`, a few units at a time."""
-    between, lags = ours.shape[1:]
-    inputs = theirs.shape[1]
-    at_once = max(1, FLOATS_AT_ONCE // (between * inputs))
+    at_once = max(1, FLOATS_AT_ONCE // (ours.shape[1] * theirs.shape[1]))
     kernels = theirs.permute(0, 2, 1)  # [between, lag, input]
     parts = []
     for chunk in ours.split(at_once):

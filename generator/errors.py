@@ -30,6 +30,7 @@ class SpecError(AtlasError):
 
     @property
     def lines(self) -> tuple[str, ...]:
+        """The problems, a line each."""
         return self.problems
 
 

@@ -18,9 +18,10 @@ from torch import fx
 from generator import field as f
 from generator.errors import LayerError, RefusedError
 from generator.field import Field
-from generator.graph import PLAIN, RESHAPES, Graph, Site, is_activation, is_norm, own_heads, source_scale
+from generator.graph import Graph, own_heads, source_scale
 from generator.linear import Nonlinear, Step, find_rule
 from generator.records import Replacement, Weights
+from generator.sites import PLAIN, RESHAPES, Site, is_activation, is_norm
 from generator.trace import parents
 
 UNITS_AT_ONCE = 64 * 2**20  # floats that one chunk of units may hold at its widest
@@ -82,7 +83,7 @@ def stop_nodes(graph: Graph, target: Site, sources: Sequence[Site], blocked: Seq
         if site is target:
             continue
         met = first_met(graph, target, site)
-        stops |= {node: site for node in ({common_carrier(graph, site, met)} if len(met) > 1 else met)}
+        stops |= dict.fromkeys({common_carrier(graph, site, met)} if len(met) > 1 else met, site)
     return stops
 
 

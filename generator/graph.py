@@ -1,17 +1,12 @@
-"""Layers: the places of a traced model whose channels are neurons, their names, and which feeds which.
+"""Layers: the places of a traced model whose channels are neurons, and which feeds which.
 
-A convolution, its norm and its activation hold the same neurons, and so does a pool behind them: they are one *site* under
-several names. A concat lays the neurons of its branches side by side: they are the same neurons again, and have their pages
-with the concat. A sum (a residual stream) makes neurons of its own.
+The units of a concat and of the branches that made them are the same neurons: they have their pages with the concat.
 """
 
 from __future__ import annotations
 
-import fnmatch
-import math
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,39 +14,12 @@ import torch
 from torch import fx, nn
 
 from generator.errors import LayerError, nearest
-from generator.linear import ACTIVATION_NAMES, ACTIVATIONS, NORMS, SAME
+from generator.globs import fits, is_glob
 from generator.linear.norms import norm_scale
+from generator.naming import name_sites, numbered_calls
 from generator.records import Branch, Layer
+from generator.sites import CONCATS, SUMS, Site, channel_axes, find_heads, gated_input, make_site
 from generator.trace import Traced, parents, trace_module
-
-POOLS = frozenset(
-    "MaxPool2d AvgPool2d LPPool2d AdaptiveAvgPool2d AdaptiveMaxPool2d max_pool2d avg_pool2d lp_pool2d adaptive_avg_pool2d "
-    "adaptive_max_pool2d Upsample UpsamplingNearest2d interpolate".split()
-)
-RESHAPES = frozenset("view reshape flatten Flatten unflatten squeeze unsqueeze permute transpose contiguous getitem".split())
-PLAIN = frozenset("Identity Dropout Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout LocalResponseNorm".split()) | SAME
-SUMS = frozenset("add iadd sub isub".split())
-CONCATS = frozenset("cat concat concatenate".split())
-
-
-@dataclass(eq=False)
-class Site:
-    """Everything in the graph that holds the neurons of one layer."""
-
-    head: fx.Node  # the operation that makes the neurons
-    nodes: list[fx.Node]  # the head and all that keeps its neurons apart, in order of computation
-    end: fx.Node  # the last of the head's own norm and activation: where the neurons are read
-    start: fx.Node  # where a sweep for these neurons begins: the end, without trailing activations
-    carriers: set[fx.Node]  # tensors that may stand for the end: the end and pools, activations, gates behind it
-    shape: tuple[int, ...]  # of the end, without the batch
-    axis: int  # of the channel in that shape
-    name: str = ""
-    names: list[str] = field(default_factory=list)  # every module path of these neurons, `name` included
-
-    @property
-    def neurons(self) -> int:
-        """How many neurons the layer has."""
-        return self.shape[self.axis]
 
 
 @dataclass
@@ -134,133 +102,9 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> Graph:
     axes = channel_axes(traced)
     heads = find_heads(traced, axes)
     sites = tuple(make_site(traced, head, nodes, axes) for head, nodes in heads.items())
-    graph = Graph(traced, sites, {site: kind_of(traced, site) for site in sites})
-    name_sites(graph)
-    return graph
-
-
-# -- which tensors hold the same neurons ----------------------------------------------------------------------------------
-
-
-def channel_axes(traced: Traced) -> dict[fx.Node, int]:
-    """The channel axis (without the batch) of every tensor that is a map or a vector of neurons."""
-    axes: dict[fx.Node, int] = {}
-    for node in traced.nodes:
-        shape = traced.shapes[node]
-        if node not in traced.live or type(shape) is not tuple or "unbatched" in shape or len(shape) not in (1, 3):
-            continue
-        name, first = traced.operation(node), next(parents(traced, node), None)
-        last = name in ("Linear", "linear") or (first in axes and axes[first] == 2 and traced.shapes[first] == shape)
-        axes[node] = len(shape) - 1 if last else 0
-        if name == "permute" and first in axes and len(shape) == 3:
-            axes[node] = moved_axis(node, axes[first])
-    return axes
-
-
-def moved_axis(node: fx.Node, axis: int) -> int:
-    """Where a permutation puts the channel axis (both without the batch)."""
-    rest: Any = node.kwargs.get("dims") or node.args[1:]
-    order = rest[0] if len(rest) == 1 and isinstance(rest[0], tuple | list) else rest
-    return [int(a) % len(order) for a in order].index(axis + 1) - 1
-
-
-def keeps_neurons(traced: Traced, node: fx.Node, axes: dict[fx.Node, int]) -> fx.Node | None:
-    """The tensor whose neurons an operation passes on one by one; None if it makes others."""
-    first = next(parents(traced, node), None)
-    if first is None or first not in axes or axes[first] != axes.get(node):
-        return None
-    name, module = traced.operation(node), traced.submodule(node)
-    if traced.shapes[node][axes[node]] != traced.shapes[first][axes[first]]:
-        return None
-    if name in ("mul", "imul") and len(list(parents(traced, node))) == 2:
-        return gated_input(traced, node)
-    kept = name in POOLS or name in PLAIN or is_norm(traced, node) or is_activation(traced, node)
-    kept = kept or (name in ("mul", "imul", "div", "truediv") and is_scale(traced, node))
-    return first if kept and not isinstance(module, nn.GLU) else None
-
-
-def gated_input(traced: Traced, node: fx.Node) -> fx.Node | None:
-    """Of two factors the one that the other opens, if the other is spread over its map or squashed."""
-    one, other = list(parents(traced, node))
-    small = [math.prod(size for size in traced.shapes[n] if isinstance(size, int)) for n in (one, other)]
-    if small[0] != small[1]:
-        return one if small[0] > small[1] else other
-    squashed = [traced.opening(n) is not None for n in (one, other)]
-    return {(False, True): one, (True, False): other}.get((squashed[0], squashed[1]))
-
-
-def is_scale(traced: Traced, node: fx.Node) -> bool:
-    """Whether an operation multiplies or divides by a constant."""
-    return node.args[0] in traced.live and node.args[1] not in traced.live
-
-
-def is_norm(traced: Traced, node: fx.Node) -> bool:
-    """Whether an operation is a norm of any kind."""
-    module = traced.submodule(node)
-    if module is not None:
-        return isinstance(module, NORMS)
-    return traced.operation(node) in ("batch_norm", "layer_norm", "group_norm", "instance_norm")
-
-
-def is_activation(traced: Traced, node: fx.Node) -> bool:
-    """Whether an operation is an activation function."""
-    module = traced.submodule(node)
-    return isinstance(module, ACTIVATIONS) if module is not None else traced.operation(node) in ACTIVATION_NAMES
-
-
-def find_heads(traced: Traced, axes: dict[fx.Node, int]) -> dict[fx.Node, list[fx.Node]]:
-    """The tensors that hold each layer's neurons, by the operation that makes them."""
-    head_of: dict[fx.Node, fx.Node] = {}
-    heads: dict[fx.Node, list[fx.Node]] = {}
-    for node in traced.nodes:
-        if node not in axes:
-            continue
-        kept = keeps_neurons(traced, node, axes)
-        head = head_of[kept] if kept is not None and kept in head_of else node
-        if head is node and not makes_neurons(traced, node):
-            continue
-        head_of[node] = head
-        heads.setdefault(head, []).append(node)
-    return heads
-
-
-def makes_neurons(traced: Traced, node: fx.Node) -> bool:
-    """Operations whose results are neurons: the input, what has weights, a sum of two tensors, a concat."""
-    name = traced.operation(node)
-    live = [parent for parent in parents(traced, node)]
-    if name in SUMS:
-        return len(live) == 2 and all(traced.shapes[p] == traced.shapes[node] for p in live)
-    weighted = ("Conv2d", "ConvTranspose2d", "Linear", "conv2d", "conv_transpose2d", "linear")
-    return node.op == "placeholder" or name in weighted or (name in CONCATS and is_channel_concat(traced, node))
-
-
-def is_channel_concat(traced: Traced, node: fx.Node) -> bool:
-    """Whether a concat lays channels side by side."""
-    parts: Any = node.args[0] if node.args else node.kwargs["tensors"]
-    if not isinstance(parts, list | tuple):
-        return False
-    return sum(traced.shapes[part][0] for part in parts if part in traced.live) == traced.shapes[node][0]
-
-
-def make_site(traced: Traced, head: fx.Node, nodes: list[fx.Node], axes: dict[fx.Node, int]) -> Site:
-    """Find where a layer's neurons are read and written: behind its own norm and activation, before a pool."""
-    end = start = head
-    while len(end.users) == 1:
-        after = next(iter(end.users))
-        own = is_norm(traced, after) or is_activation(traced, after) or traced.operation(after) in PLAIN
-        if after not in nodes or not own or axes[after] != axes[head]:
-            break
-        end = after
-        start = after if is_norm(traced, after) else start
-    carriers = {end}
-    for node in nodes:
-        if any(parent in carriers for parent in parents(traced, node)) and not is_norm(traced, node):
-            scaled = traced.operation(node) in ("mul", "imul", "div", "truediv") and is_scale(traced, node)
-            carriers |= set() if scaled or keeps_neurons(traced, node, axes) not in carriers else {node}
-    return Site(head, nodes, end, start, carriers, traced.shapes[end], axes[end])
-
-
-# -- names ----------------------------------------------------------------------------------------------------------------
+    kinds = {site: kind_of(traced, site) for site in sites}
+    name_sites(traced, sites, kinds)
+    return Graph(traced, sites, kinds)
 
 
 def kind_of(traced: Traced, site: Site) -> str:
@@ -270,86 +114,6 @@ def kind_of(traced: Traced, site: Site) -> str:
     name = traced.operation(site.head)
     known = {"conv2d": "Conv2d", "conv_transpose2d": "ConvTranspose2d", "linear": "Linear"}
     return "concat" if name in CONCATS else "add" if name in SUMS else known.get(name, name)
-
-
-def name_sites(graph: Graph) -> None:
-    """Give every site its address and its aliases.
-
-    The address is the outermost module that holds nothing but this layer (`conv0` rather than `conv0.conv`); for a sum or a
-    concat the module in whose forward it stands, if it is what that module gives.
-    """
-    calls = numbered_calls(graph.traced)
-    inside = nodes_inside(graph.traced)
-    for site in graph.sites:
-        members = set(site.nodes)
-        paths = [path for path, node in calls if node in members and path]
-        if site.head.op == "placeholder":
-            site.name = "input"
-        elif graph.kinds[site] in ("concat", "add") or site.head.op != "call_module":
-            site.name = function_site_name(graph, site, paths)
-        else:
-            site.name = wrapper_name(site, paths, calls, inside, graph)
-        site.names = [site.name, *(path for path in paths if path != site.name)]
-    make_unique(graph)
-
-
-def numbered_calls(traced: Traced) -> list[tuple[str, fx.Node]]:
-    """Module path and result of every call; the second call of a module is `path@2`."""
-    count: dict[str, int] = {}
-    calls = []
-    for path, node in traced.outputs:
-        count[path] = count.get(path, 0) + 1
-        calls.append((path if count[path] == 1 else f"{path}@{count[path]}", node))
-    return calls
-
-
-def nodes_inside(traced: Traced) -> dict[str, set[fx.Node]]:
-    """For every module path the operations that stand within it, at any depth."""
-    inside: dict[str, set[fx.Node]] = {}
-    for node in traced.nodes:
-        scope = str(node.target) if node.op == "call_module" else traced.scopes.get(node, "")
-        parts = scope.split(".") if scope else []
-        for depth in range(1, len(parts) + 1):
-            inside.setdefault(".".join(parts[:depth]), set()).add(node)
-    return inside
-
-
-def wrapper_name(
-    site: Site, paths: list[str], calls: list[tuple[str, fx.Node]], inside: dict[str, set[fx.Node]], graph: Graph
-) -> str:
-    """The outermost module around the head that holds only this layer's operations and gives its neurons."""
-    own = next(path for path, node in calls if node is site.head and path.split("@")[0] == str(site.head.target))
-    name, members = own, set(site.nodes)
-    parts = own.split("@")[0].split(".")
-    for depth in range(len(parts) - 1, 0, -1):
-        path = ".".join(parts[:depth])
-        tensors = {node for node in inside[path] if node in graph.traced.live}
-        if path not in paths or not tensors <= members:
-            break
-        name = path
-    return name
-
-
-def function_site_name(graph: Graph, site: Site, paths: list[str]) -> str:
-    """The module in whose forward a function stands, if that module gives its neurons; else the function's own name there."""
-    scope = graph.traced.scopes.get(site.head, "")
-    given = [path for path in paths if path.split("@")[0] == scope]
-    if given:
-        return given[0]
-    kind = graph.kinds[site].replace("Conv2d", "conv")
-    return f"{scope}.{kind}" if scope else kind
-
-
-def make_unique(graph: Graph) -> None:
-    """Number the names that two sites would share, and drop aliases that are another site's name."""
-    taken: dict[str, int] = {}
-    for site in graph.sites:
-        taken[site.name] = taken.get(site.name, 0) + 1
-        if taken[site.name] > 1:
-            site.names[0] = site.name = f"{site.name}_{taken[site.name]}"
-    names = {site.name for site in graph.sites}
-    for site in graph.sites:
-        site.names = [site.name, *(n for n in dict.fromkeys(site.names[1:]) if n not in names)]
 
 
 # -- what the table says --------------------------------------------------------------------------------------------------
@@ -389,10 +153,13 @@ def own_heads(graph: Graph, site: Site) -> list[fx.Node]:
 
 
 def source_scale(graph: Graph, site: Site) -> torch.Tensor | None:
-    """|gamma| of the layer's own batch norms `[unit]`; None without one (for a concat: None, its branches have theirs)."""
-    gammas = [
-        m.weight.detach().float().abs() for m in own_modules(graph, site) if norm_scale(m) is not None and m.weight is not None
-    ]
+    """|gamma| of a layer's own batch norms, float32 `[unit]`; of a concat its branches'. None where a unit has no such norm."""
+    branches = [source_scale(graph, graph.of_name[branch.address]) for branch in graph.branches.get(site, ())]
+    if branches:
+        known = [scale for scale in branches if scale is not None]
+        return torch.cat(known) if len(known) == len(branches) else None
+    norms: list[Any] = [module for module in own_modules(graph, site) if norm_scale(module) is not None]
+    gammas = [norm.weight.detach().float().abs() for norm in norms if norm.weight is not None]
     return torch.stack(gammas).prod(0) if gammas else None
 
 
@@ -428,7 +195,7 @@ def goes_only(graph: Graph, branch: Site, last: fx.Node, concat: fx.Node) -> boo
         if len(node.users) != 1:
             return False
         node = next(iter(node.users))
-    return set(last.users) == {concat} and not graph.kinds[branch] == "input"
+    return set(last.users) == {concat} and graph.kinds[branch] != "input"
 
 
 # -- choosing -------------------------------------------------------------------------------------------------------------
@@ -457,21 +224,13 @@ def matching(graph: Graph, pattern: str) -> list[Site]:
     Raises:
         LayerError: none; names the nearest.
     """
-    if not any(sign in pattern for sign in "*?["):
+    if not is_glob(pattern):
         return [graph.site(pattern)]
-    expression = re.compile(glob_expression(pattern))
-    found = [site for site in graph.sites if any(expression.fullmatch(name) for name in site.names)]
+    found = [site for site in graph.sites if any(fits(name, pattern) for name in site.names)]
     if not found:
-        near = nearest(re.sub(r"[*?\[\]]", "", pattern), graph.of_name)
+        near = nearest(pattern.replace("*", "").replace("?", ""), graph.of_name)
         raise LayerError(f"the model has no layer that matches '{pattern}'{near}")
     return found
-
-
-def glob_expression(pattern: str) -> str:
-    """A glob as a regular expression: `*` and `?` stay within one name, `**` crosses dots."""
-    plain = fnmatch.translate(pattern.replace("**", "\0"))
-    inner = plain.removeprefix("(?s:").rsplit(")", 1)[0]
-    return inner.replace(".*", "[^.]*").replace("\\\0", ".*").replace("\0", ".*")
 
 
 def auto_sites(graph: Graph) -> list[Site]:

@@ -66,14 +66,14 @@ class Weights:
     target: str  # address of the layer that reads
     kernel: np.ndarray  # float32 [unit, input, row, col]; batch norm of the path folded in
     grid: str  # 'sliding': as above; 'whole map': one kernel over the source's whole map; 'mean': response to a constant map
-    stride: tuple[int, int]  # (rows, cols), in positions of the source's map; (1, 1) unless sliding
+    stride: tuple[float, float]  # (rows, cols) of the source's map; a fraction behind an upsampling; 1 unless sliding
     offset: tuple[int, int]  # (row, col) of kernel[..., 0, 0], in positions of the source's map
     direct: bool  # True: the target's own stored kernel (times its norm); False: expanded through other modules
     through: tuple[str, ...]  # modules with weights between source and target, the target's own left out, in order
     replaced: tuple[Replacement, ...]  # what was made linear on the way
     read_at: str  # module whose output is read: the source itself, or a pool behind it
     source_scale: np.ndarray | None  # float32 [input]: |scale| of the source's own batch norm; None without one
-    cancellation: np.ndarray | None  # float32 [unit, input]: ||sum of paths|| / sum of ||path|| (1: none cancels); None if direct
+    cancellation: np.ndarray | None  # float32 [unit, input]: ||sum of paths|| / sum of ||path|| (1: none cancels) or None
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class NeuronFactors:
 class Faces:
     """The picture of every neuron of one layer, in colours."""
 
-    kind: str  # 'nmf' | 'rgb' (three inputs as they are) | 'signed' (one input) | 'maps' (signed map per factor) | 'bars' | 'none'
+    kind: str  # 'nmf', 'rgb' (three inputs as they are), 'signed' (one input), 'maps' (signed, by factor), 'bars', 'none'
     pixels: np.ndarray  # uint8 [unit, row, col, RGB]; with 'bars' and 'none' [unit, 0, 0, 3]
     sources: tuple[str, ...]  # addresses of the layers whose weights it shows
     expanded: str  # '' or why these are not the layer's own weights: 'its own kernels are 1x1; ... through mixed3a.b3r'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -26,6 +25,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from generator.errors import SpecError, nearest
+from generator.globs import fits
 from generator.positions import Loc, Positions, Problem, compose, found
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
@@ -108,17 +108,6 @@ def _square(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, (int, list)):
         raise _refuse("pixels of a square (224), [rows, cols] or [channels, rows, cols]")
     return value if isinstance(value, list) else [value, value]
-
-
-def fits(address: str, pattern: str) -> bool:
-    """Whether a layer's address is the pattern or fits it as a glob: `*` and `?` within one name, `**` across dots."""
-    return address == pattern or bool(_glob(pattern).fullmatch(address))
-
-
-@cache
-def _glob(pattern: str) -> re.Pattern[str]:
-    signs = {"**": ".*", "*": "[^.]*", "?": "[^.]"}
-    return re.compile("".join(signs.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*|\?)", pattern)))
 
 
 def _identifier(value: str) -> str:

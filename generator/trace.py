@@ -88,6 +88,7 @@ class PathTracer(fx.Tracer):
         self.outputs: list[tuple[str, fx.Node]] = []
         self.stack: list[str] = [""]
         self.scopes: dict[fx.Node, str] = {}
+        self.broken = ""  # the module whose forward raised
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         """Trace one call; the path is that of the module's first name."""
@@ -95,6 +96,9 @@ class PathTracer(fx.Tracer):
         self.stack.append(path)
         try:
             result = super().call_module(m, forward, args, kwargs)
+        except Exception:
+            self.broken = self.broken or path
+            raise
         finally:
             self.stack.pop()
         if isinstance(result, fx.Proxy):
@@ -123,7 +127,7 @@ def trace_module(module: nn.Module, input_shape: tuple[int, int, int]) -> Traced
     try:
         graph = tracer.trace(module, concrete_args=other_arguments(module))
     except Exception as reason:  # any code of the user's may run here
-        raise ModelError(f"{where_it_broke(tracer)}: cannot be traced by torch.fx: {first_line(reason)}") from reason
+        raise ModelError(f"{tracer.broken or 'the model'}: cannot be traced by torch.fx: {first_line(reason)}") from reason
     drop_other_inputs(graph)
     traced = fx.GraphModule(tracer.root, graph)
     shapes = find_shapes(traced, input_shape)
@@ -143,12 +147,6 @@ def trace_module(module: nn.Module, input_shape: tuple[int, int, int]) -> Traced
 def first_line(reason: BaseException) -> str:
     """The first line of an exception's message."""
     return (str(reason).strip() or type(reason).__name__).splitlines()[0]
-
-
-def where_it_broke(tracer: PathTracer) -> str:
-    """The module in whose forward tracing stopped."""
-    calls = [path for path in tracer.stack if path]
-    return calls[-1] if calls else (tracer.outputs[-1][0] + " (the last module traced)" if tracer.outputs else "the model")
 
 
 def other_arguments(module: nn.Module) -> dict[str, Any]:

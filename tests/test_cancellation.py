@@ -30,12 +30,12 @@ def written_out(model: nn.Module, middle: nn.Conv2d, address: str, source: str =
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        (dict(kernel_size=1), dict(kernel_size=3)),
-        (dict(kernel_size=3), dict(kernel_size=1)),
-        (dict(kernel_size=3), dict(kernel_size=(3, 5))),
-        (dict(kernel_size=3, stride=2), dict(kernel_size=3)),
-        (dict(kernel_size=5, dilation=2), dict(kernel_size=3, groups=2)),
-        (dict(kernel_size=(1, 7), stride=(2, 3)), dict(kernel_size=4, stride=2)),
+        ({"kernel_size": 1}, {"kernel_size": 3}),
+        ({"kernel_size": 3}, {"kernel_size": 1}),
+        ({"kernel_size": 3}, {"kernel_size": (3, 5)}),
+        ({"kernel_size": 3, "stride": 2}, {"kernel_size": 3}),
+        ({"kernel_size": 5, "dilation": 2}, {"kernel_size": 3, "groups": 2}),
+        ({"kernel_size": (1, 7), "stride": (2, 3)}, {"kernel_size": 4, "stride": 2}),
     ],
 )
 def test_cancellation_is_the_norm_of_the_sum_over_the_sum_of_the_norms(first, second):

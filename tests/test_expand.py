@@ -64,16 +64,16 @@ def named(*layers: nn.Module) -> nn.Sequential:
 
 
 CONVOLUTIONS = {
-    "1x7": dict(kernel_size=(1, 7), padding=(0, 3)),
-    "stride 2": dict(kernel_size=3, stride=2, padding=1),
-    "stride (2, 1)": dict(kernel_size=(3, 5), stride=(2, 1), padding=(1, 2)),
-    "dilation 2": dict(kernel_size=3, dilation=2, padding=2),
-    "even 4": dict(kernel_size=4, stride=2, padding=1),
-    "same padding": dict(kernel_size=4, padding="same", dilation=2),
-    "grouped": dict(kernel_size=3, groups=2, padding=1),
-    "depthwise": dict(kernel_size=5, groups=4, padding=2),
-    "reflect": dict(kernel_size=3, padding=1, padding_mode="reflect"),
-    "no padding": dict(kernel_size=3),
+    "1x7": {"kernel_size": (1, 7), "padding": (0, 3)},
+    "stride 2": {"kernel_size": 3, "stride": 2, "padding": 1},
+    "stride (2, 1)": {"kernel_size": (3, 5), "stride": (2, 1), "padding": (1, 2)},
+    "dilation 2": {"kernel_size": 3, "dilation": 2, "padding": 2},
+    "even 4": {"kernel_size": 4, "stride": 2, "padding": 1},
+    "same padding": {"kernel_size": 4, "padding": "same", "dilation": 2},
+    "grouped": {"kernel_size": 3, "groups": 2, "padding": 1},
+    "depthwise": {"kernel_size": 5, "groups": 4, "padding": 2},
+    "reflect": {"kernel_size": 3, "padding": 1, "padding_mode": "reflect"},
+    "no padding": {"kernel_size": 3},
 }
 
 
@@ -327,10 +327,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", list(REFUSED))
 def test_what_has_no_linear_stand_in_is_refused_by_name(name):
     model = seeded(Function(REFUSED[name]))
-    if name == "pixel shuffle":
-        graph = trace(model, (3, 32, 32))
-    else:
-        graph = trace(model, (3, 33, 35))
+    graph = trace(model, (3, 32, 32) if name == "pixel shuffle" else (3, 33, 35))
     with pytest.raises(RefusedError, match=r"choose layers|between the two"):
         weights_between(graph, "input", "last")
 

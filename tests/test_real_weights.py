@@ -14,10 +14,31 @@ from generator.expand import neighbours, weights_between
 from generator.graph import choose
 
 FAR = {  # pairs further apart than neighbours
-    "bundled": [("conv0", "mixed3a"), ("conv1", "mixed3b"), ("input", "mixed3a"), ("mixed3a", "mixed4a"), ("mixed3b", "mixed4b")],
-    "squeezenet": [("features.3", "features.5"), ("features.0", "features.3"), ("features.5", "features.8"), ("input", "features.4")],
-    "vgg16": [("features.0", "features.5"), ("features.10", "features.19"), ("features.17", "features.26"), ("input", "features.7")],
-    "resnet20": [("layer1.0", "layer2.0"), ("input", "layer1.2"), ("layer2.0", "layer3.1"), ("layer1.0.conv1", "layer2.1.conv2")],
+    "bundled": [
+        ("conv0", "mixed3a"),
+        ("conv1", "mixed3b"),
+        ("input", "mixed3a"),
+        ("mixed3a", "mixed4a"),
+        ("mixed3b", "mixed4b"),
+    ],
+    "squeezenet": [
+        ("features.3", "features.5"),
+        ("features.0", "features.3"),
+        ("features.5", "features.8"),
+        ("input", "features.4"),
+    ],
+    "vgg16": [
+        ("features.0", "features.5"),
+        ("features.10", "features.19"),
+        ("features.17", "features.26"),
+        ("input", "features.7"),
+    ],
+    "resnet20": [
+        ("layer1.0", "layer2.0"),
+        ("input", "layer1.2"),
+        ("layer2.0", "layer3.1"),
+        ("layer1.0.conv1", "layer2.1.conv2"),
+    ],
 }
 
 
@@ -34,7 +55,9 @@ def linearized(model: nn.Module) -> nn.Module:
     return copied
 
 
-def jacobian(model: nn.Module, source: str, target: str, unit: int, image: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, int]]:
+def jacobian(
+    model: nn.Module, source: str, target: str, unit: int, image: tuple[int, ...]
+) -> tuple[np.ndarray, tuple[int, int]]:
     """Gradient [input, row, col] of the centre of one unit of one module with respect to another module's output."""
     kept: dict[str, torch.Tensor] = {}
 

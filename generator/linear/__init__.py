@@ -26,9 +26,9 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (
 )  # fmt: skip
 ACTIVATION_NAMES = frozenset(
     (
-        "celu elu gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid log_sigmoid log_softmax mish prelu relu "
-        "relu6 rrelu selu silu sigmoid softmax softmin softplus softshrink softsign tanh tanhshrink threshold clamp clip "
-        "clamp_min clamp_max local_response_norm gumbel_softmax"
+        "celu elu gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid log_sigmoid log_softmax mish prelu "
+        "relu relu6 rrelu selu silu sigmoid softmax softmin softplus softshrink softsign tanh tanhshrink threshold clamp "
+        "clip clamp_min clamp_max local_response_norm gumbel_softmax"
     ).split(" ")
 )
 OPENINGS = {  # the largest value of a function that squashes: what it multiplies by when the gate is open
@@ -39,28 +39,10 @@ OPENINGS = {  # the largest value of a function that squashes: what it multiplie
 }
 NORMS: tuple[type[nn.Module], ...] = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 SAME = frozenset(
-    [
-        "dropout",
-        "dropout2d",
-        "dropout3d",
-        "alpha_dropout",
-        "feature_alpha_dropout",
-        "feature_dropout",
-        "stochastic_depth",
-        "contiguous",
-        "clone",
-        "detach",
-        "to",
-        "float",
-        "half",
-        "double",
-        "type",
-        "type_as",
-        "requires_grad",
-        "cpu",
-        "cuda",
-        "positive",
-    ]
+    (
+        "dropout dropout2d dropout3d alpha_dropout feature_alpha_dropout feature_dropout stochastic_depth contiguous "
+        "clone detach to float half double type type_as requires_grad cpu cuda positive"
+    ).split(" ")
 )
 
 Rule = Callable[[Step, Field], Pulled]

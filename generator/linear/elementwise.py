@@ -53,7 +53,7 @@ def unbroadcast(step: Step, field: Field, node: fx.Node) -> Field:
 def addition(step: Step, field: Field) -> Pulled:
     """The sum or difference of two tensors; a constant carries no weights."""
     first, second = step.node.args[0], step.node.args[1] if len(step.node.args) > 1 else step.node.kwargs["other"]
-    alpha = step.node.kwargs.get("alpha", 1)
+    alpha: Any = step.node.kwargs.get("alpha", 1)
     signs = (1.0, float(alpha)) if "sub" not in step.name else (1.0, -float(alpha))
     signs = signs[::-1] if step.name == "rsub" else signs
     return [

@@ -35,9 +35,10 @@ def concat(step: Step, field: Field) -> Pulled:
 def part_of(step: Step, field: Field) -> Pulled:
     """`x[...]` of a tensor, or one of the parts that chunk, split or unbind gave."""
     x, index = step.node.args
+    number: Any = index
     assert isinstance(x, fx.Node)
     if isinstance(step.shapes[x], list):
-        return [part_of_split(step, field, x, int(index))]  # type: ignore[call-overload]
+        return [part_of_split(step, field, x, int(number))]
     return [(x, index_back(step, field.dense(), index, step.size(x)))]
 
 
@@ -48,8 +49,8 @@ def part_of_split(step: Step, field: Field, parts: fx.Node, number: int) -> tupl
         raise Nonlinear(f"takes one of several results of '{name or parts.target}'")
     whole = parts.args[0]
     assert isinstance(whole, fx.Node)
-    dim = parts.kwargs.get("dim", parts.args[2] if len(parts.args) > 2 else 0)
-    axis = dim % (len(step.size(whole)) + 1)  # type: ignore[operator]
+    dim: Any = parts.kwargs.get("dim", parts.args[2] if len(parts.args) > 2 else 0)
+    axis = dim % (len(step.size(whole)) + 1)
     if axis == 0 or axis in (field.row, field.col):
         raise Nonlinear("cuts a map along its rows or cols")
     sizes = [shape[axis - 1] for shape in step.shapes[parts]]
@@ -195,9 +196,9 @@ def permute_by(step: Step, field: Field, order: Sequence[int]) -> Pulled:
 
 def permute(step: Step, field: Field) -> Pulled:
     """`permute`."""
-    rest = getattr(step.module, "dims", None) or step.node.kwargs.get("dims") or step.node.args[1:]
+    rest: Any = getattr(step.module, "dims", None) or step.node.kwargs.get("dims") or step.node.args[1:]
     order = rest[0] if len(rest) == 1 and isinstance(rest[0], Sequence) else rest
-    return permute_by(step, field, [int(a) for a in order])  # type: ignore[arg-type]
+    return permute_by(step, field, [int(a) for a in order])
 
 
 def transpose(step: Step, field: Field) -> Pulled:
