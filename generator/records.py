@@ -137,7 +137,7 @@ class LayerFacts:
     chosen: np.ndarray  # int32: the units that have a page, ascending
     labels: tuple[str, ...]  # [unit] class names on a classifier's units; () elsewhere
     faces: Faces
-    reads: tuple[Pair, ...]  # nearest source first
+    reads: tuple[Pair, ...]  # layers before it first, then those inside it (a block reads its own bottlenecks too)
     writes: tuple[Pair, ...]
     refused: tuple[str, ...]  # one line for each neighbour whose weights cannot be read, and why
 

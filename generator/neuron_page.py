@@ -1,0 +1,332 @@
+"""The page of a neuron: its face, what it explains, its factors and what drives them, what it reads and what it writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from markupsafe import Markup
+
+from generator import wording
+from generator.addresses import folder, neuron_file
+from generator.analyses.connections import sign_word
+from generator.pages import Common, Link, ModelContext, absolute, grid_link
+from generator.pictures import data_uri, kernel_strip, png, symmetric_limit
+from generator.records import Largest, Pair, Weights
+from generator.views import LayerView, cell_rule, face_tiles, has_bars, place, scale_to, sprite_style
+
+FACE_SIZE, FACTOR_SIZE = 224, 64  # CSS pixels of the picture that opens the page, and of each of its factors
+DRIVERS = 3  # inputs shown on either side of zero for each factor
+
+
+class Row(NamedTuple):
+    """One connection of a table."""
+
+    lead: Markup  # opens the link and shows the face
+    kernel: Markup  # names its picture in the table's strip; '' in the first rows, which the style sheet counts itself
+    tail: Markup  # names the neuron and closes the link
+    norm: str
+    share: str
+    word: str  # 'excites', 'inhibits', 'mixed' or 'none'
+    kept: str  # what cancelling paths leave, '' in a table without that column
+
+
+@dataclass(frozen=True)
+class Table:
+    """A neuron's largest connections with one neighbouring layer."""
+
+    name: str  # id of its element
+    address: str  # of the layer at the other end
+    layer: Link | None  # that layer's page; None where it has none
+    css: str  # class whose rule shows the faces of that layer
+    shown: str  # what is shown and what is left out
+    notes: tuple[str, ...]  # size, scale and origin of the kernels, a sentence each
+    cancels: bool  # whether rows say what cancelling paths leave
+    rows: tuple[Row, ...]
+
+
+class Driver(NamedTuple):
+    """An input that drives a factor or makes a bar, as a link with its face."""
+
+    css: str
+    lead: Markup
+    tail: Markup
+
+
+class Drivers(NamedTuple):
+    """Inputs of one source layer that pull a factor the same way, most first."""
+
+    css: str
+    links: tuple[tuple[Markup, Markup], ...]
+
+
+class Bar(NamedTuple):
+    """One bar of a neuron that has no positions to show."""
+
+    driver: Driver
+    value: str
+    side: str  # 'e' excites, 'i' inhibits
+    length: int  # per cent of the longest
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture inlined in the page, with the size it is shown at in CSS pixels."""
+
+    uri: str
+    width: int
+    height: int
+    alt: str
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One factor of a neuron's picture, and the inputs that weigh most on it. Alone it is one channel of the face."""
+
+    name: str  # its colour in the picture; its number where it has a map of its own
+    excited: tuple[Drivers, ...]
+    inhibited: tuple[Drivers, ...]
+
+
+@dataclass(frozen=True)
+class NeuronPage:
+    """Everything the page of a neuron says."""
+
+    common: Common
+    address: str
+    unit: int
+    label: str
+    aliases: tuple[str, ...]
+    picture: Picture | None
+    place: Markup  # names its face in the layer's own sprite
+    explained: str
+    face_line: str
+    factors: tuple[Factor, ...]
+    bars: tuple[Bar, ...]
+    notes: tuple[str, ...]
+    reads: tuple[Table, ...]
+    writes: tuple[Table, ...]
+    refused: tuple[str, ...]
+    styles: tuple[Markup, ...]
+
+
+COUNTED_ROWS = 24  # rows whose kernels the style sheet places by counting: it saves 14 bytes a row on every page
+_KERNELS = ("",) * COUNTED_ROWS + tuple(Markup(f' style="--k:{row}"') for row in range(COUNTED_ROWS, 4096))
+
+
+class NeuronPages:
+    """Makes the pages of one layer's neurons; what they share is worked out once."""
+
+    def __init__(self, context: ModelContext, place: int) -> None:
+        self.context, self.place = context, place
+        self.facts = context.model.layers[place]
+        self.common = context.layer_common(place)
+        self.view = context.views[self.facts.layer.address]
+        self.tiles = face_tiles(self.facts)
+        self.face_line = wording.face_line(self.facts.faces, context.atlas.factors)
+        scaled = context.atlas.scaled_by_source
+        self.reads = [_Tables(context, pair, pair.reads, f"r{number}", scaled) for number, pair in enumerate(self.facts.reads)]
+        self.writes = [
+            _Tables(context, pair, pair.writes, f"w{number}", scaled) for number, pair in enumerate(self.facts.writes)
+        ]
+        self.inputs = _input_places(context, self.facts.faces.sources, self._inputs())
+        own = sprite_style("own", self.view.grid, "faces.png", FACTOR_SIZE)
+        factored = (own,) if self.facts.faces.factors is not None and self.facts.faces.kind == "nmf" else ()
+        self.styles = tuple(dict.fromkeys(view.style for view in self._shown_views())) + factored
+
+    def page(self, position: int) -> NeuronPage:
+        """The page of the neuron `chosen[position]`."""
+        facts, unit = self.facts, int(self.facts.chosen[position])
+        reads, read_rules = _made(self.reads, unit)
+        writes, write_rules = _made(self.writes, unit)
+        note = facts.faces.notes[unit]
+        return NeuronPage(
+            common=self._common(position, unit),
+            address=facts.layer.address,
+            unit=unit,
+            label=facts.labels[unit] if facts.labels else "",
+            aliases=self.view.alias_of(unit),
+            picture=self._picture(unit),
+            place=place(self.view.grid, unit),
+            explained=self._explained(unit),
+            face_line=self.face_line,
+            factors=self._factors(unit),
+            bars=self._bars(unit),
+            notes=(wording.sentence(note),) if note else (),
+            reads=reads,
+            writes=writes,
+            refused=facts.refused,
+            styles=(*self.styles, *read_rules, *write_rules),
+        )
+
+    def _common(self, position: int, unit: int) -> Common:
+        """What this page has in common with all others."""
+        chosen, address = self.facts.chosen, self.facts.layer.address
+        before = int(chosen[position - 1]) if position else None
+        after = int(chosen[position + 1]) if position + 1 < len(chosen) else None
+        path = f"{self.context.folder}/{folder(address)}/{neuron_file(unit)}"
+        return replace(
+            self.common,
+            title=f"{address}:{unit} · {self.context.model.name}",
+            trail=(*self.common.trail, Link("index.html", address)),
+            here=str(unit),
+            canonical=absolute(self.context.atlas.site_url, path),
+            previous=None if before is None else Link(neuron_file(before), str(before)),
+            following=None if after is None else Link(neuron_file(after), str(after)),
+            up=grid_link(unit),
+        )
+
+    def _inputs(self) -> int:
+        """How many inputs the pictures of this layer are about."""
+        faces = self.facts.faces
+        if faces.factors is not None:
+            return int(faces.factors.mixes.shape[1])
+        return 1 + int(faces.bar_inputs.max(initial=-1)) if faces.bar_inputs is not None else 0
+
+    def _shown_views(self) -> list[LayerView]:
+        """The layers whose faces stand on these pages, in a fixed order."""
+        tables = [tables.view for tables in (*self.reads, *self.writes)]
+        sources = [self.context.views[one] for one in self.facts.faces.sources if one in self.context.views]
+        return tables + (sources if self.inputs else [])
+
+    def _picture(self, unit: int) -> Picture | None:
+        """The neuron's face at reading size."""
+        if self.tiles is None or has_bars(self.facts.faces):  # the bars themselves follow, with their names
+            return None
+        alt = f"The picture of {self.facts.layer.address}:{unit}"
+        return _picture(self.tiles[unit], FACE_SIZE, alt)
+
+    def _explained(self, unit: int) -> str:
+        """What the picture tells of the weights, and what would be possible; '' where nothing was factored."""
+        factors = self.facts.faces.factors
+        if factors is None or not np.isfinite(factors.explained[unit]):
+            return ""
+        numbers = float(factors.explained[unit]), float(factors.bound[unit]), factors.noise
+        return wording.explained_line(factors.maps.shape[3], *numbers)
+
+    def _factors(self, unit: int) -> tuple[Factor, ...]:
+        """Each factor alone, in its colour, with the inputs that drive it most."""
+        factors = self.facts.faces.factors
+        if factors is None or not np.isfinite(factors.explained[unit]):
+            return ()
+        count = factors.maps.shape[3]
+        used = [at for at in range(count) if factors.maps[unit, ..., at].any()]
+        names = wording.FACTOR_COLOURS if self.facts.faces.kind == "nmf" else wording.COUNTS[1:]
+        mixes = factors.mixes[unit]
+        return tuple(Factor(names[at], *self._drivers(mixes[:, at])) for at in used)
+
+    def _drivers(self, mix: np.ndarray) -> tuple[tuple[Drivers, ...], tuple[Drivers, ...]]:
+        """The inputs a factor reads with the largest positive and the largest negative weight."""
+        if not self.inputs:
+            return (), ()
+        order = np.argsort(mix, kind="stable")
+        low, high = order[:DRIVERS], order[::-1][:DRIVERS]
+        return self._grouped(high[mix[high] > 0].tolist()), self._grouped(low[mix[low] < 0].tolist())
+
+    def _grouped(self, inputs: list[int]) -> tuple[Drivers, ...]:
+        """Inputs by the layer they come from, so that each layer's sprite is named once."""
+        found = [self._driver(index) for index in inputs]
+        groups = dict.fromkeys(one.css for one in found)
+        return tuple(Drivers(css, tuple((one.lead, one.tail) for one in found if one.css == css)) for css in groups)
+
+    def _driver(self, index: int) -> Driver:
+        """The neuron behind one input of the picture."""
+        view, unit = self.inputs[index]
+        return Driver(view.css, view.leads[unit], view.tails[unit])
+
+    def _bars(self, unit: int) -> tuple[Bar, ...]:
+        """The largest inputs, where there are no positions to picture."""
+        faces = self.facts.faces
+        if not has_bars(faces) or faces.bars is None or faces.bar_inputs is None or not self.inputs:
+            return ()
+        values = np.nan_to_num(faces.bars[unit], posinf=0.0, neginf=0.0)
+        longest = float(np.abs(values).max(initial=0.0)) or 1.0
+        places = wording.decimals(longest)
+        pairs = zip(values.tolist(), faces.bar_inputs[unit].tolist(), strict=True)
+        return tuple(
+            Bar(
+                self._driver(which),
+                wording.aligned(value, places),
+                "e" if value > 0 else "i",
+                round(100 * abs(value) / longest),
+            )
+            for value, which in pairs
+            if value
+        )
+
+
+class _Tables:
+    """A neuron's table with one neighbouring layer; what the tables of a layer share is worked out once."""
+
+    def __init__(self, context: ModelContext, pair: Pair, largest: Largest, name: str, scaled: bool) -> None:
+        self.view, self.largest, self.name, self.weights = context.views[largest.there], largest, name, pair.weights
+        self.link = context.layer_link(largest.there, "../")
+        self.reading = largest.direction == "reads"
+        self.scale = pair.weights.source_scale if scaled else None
+        finite = largest.norm[np.isfinite(largest.norm)]
+        self.places = wording.decimals(float(finite.max()) if finite.size else 0.0)
+        self.how = wording.how_obtained(pair.weights)
+        self.size = wording.kernel_line(pair.weights)
+
+    def table(self, unit: int) -> tuple[Table, Markup]:
+        """A neuron's table, and the rule that shows its kernels. Connections that are exactly zero get no row."""
+        kept = np.flatnonzero(self.largest.norm[unit] != 0)
+        others = self.largest.other[unit, kept]
+        kernels = shown_kernels(self.weights, self.scale, unit, others, self.reading)
+        limit = symmetric_limit(kernels)
+        zeros = self.largest.norm.shape[1] - len(kept)
+        shown = wording.left_out_line(len(kept), self.largest.left_out, zeros, float(self.largest.shown[unit]))
+        notes = (wording.sentence(f"{self.size}; {wording.colour_limits(limit)}"), self.how) if len(kept) else (self.how,)
+        rows = tuple(map(Row, *self._columns(unit, kept, others))) if len(kept) else ()
+        rule = cell_rule(self.name, data_uri(kernel_strip(kernels, limit)), *kernels.shape[1:]) if rows else Markup("")
+        cancels = self.weights.cancellation is not None
+        return Table(self.name, self.view.address, self.link, self.view.css, shown, notes, cancels, rows), rule
+
+    def _columns(self, unit: int, kept: np.ndarray, others: np.ndarray) -> tuple[Sequence, ...]:
+        """The columns of the table, in the order of Row."""
+        largest, view, units = self.largest, self.view, others.tolist()
+        norms = [f"{norm:.{self.places}f}" for norm in largest.norm[unit, kept].tolist()]
+        shares = [wording.share_cell(share) for share in largest.share[unit, kept].tolist()]
+        words = list(map(sign_word, largest.excitation[unit, kept].tolist(), largest.inhibition[unit, kept].tolist()))
+        leads, tails = [view.leads[other] for other in units], [view.tails[other] for other in units]
+        return leads, _KERNELS[: len(units)], tails, norms, shares, words, self._remaining(unit, others)
+
+    def _remaining(self, unit: int, others: np.ndarray) -> list[str]:
+        """What cancelling paths leave of each connection."""
+        left = self.weights.cancellation
+        if left is None:
+            return [""] * len(others)
+        values = left[unit, others] if self.reading else left[others, unit]
+        return [wording.kept_cell(value) for value in values.tolist()]
+
+
+def shown_kernels(weights: Weights, scale: np.ndarray | None, unit: int, others: np.ndarray, reading: bool) -> np.ndarray:
+    """The kernels of a table, float32 `[rank, row, col]`, times the source's own scale `[input]` where norms are too."""
+    if reading:
+        picked = weights.kernel[unit, others]
+        return picked if scale is None else picked * np.abs(scale)[others, None, None]
+    picked = weights.kernel[others, unit]
+    return picked if scale is None else picked * np.abs(scale[unit])
+
+
+def _made(tables: Sequence[_Tables], unit: int) -> tuple[tuple[Table, ...], tuple[Markup, ...]]:
+    """One neuron's tables in one direction, and the rules of those that show kernels."""
+    made = [one.table(unit) for one in tables]
+    return tuple(table for table, _ in made), tuple(rule for _, rule in made if rule)
+
+
+def _input_places(context: ModelContext, sources: Sequence[str], inputs: int) -> list[tuple[LayerView, int]]:
+    """The neuron behind each input of a layer's pictures, sources one after the other; empty where that cannot be told."""
+    views = [context.views.get(address) for address in sources]
+    known = [view for view in views if view is not None]
+    places = [(view, unit) for view in known for unit in range(len(view.leads))]
+    return places if len(known) == len(views) and len(places) >= inputs else []
+
+
+def _picture(pixels: np.ndarray, size: float, alt: str) -> Picture:
+    """Pixels uint8 `[row, col, RGB]` as an inlined picture of about `size` CSS pixels, at an integer scale where it grows."""
+    rows, cols = pixels.shape[:2]
+    scale = scale_to(size, rows, cols)
+    return Picture(data_uri(png(pixels)), round(cols * scale), round(rows * scale), alt)

@@ -1,0 +1,93 @@
+"""The JSON twin of a layer: the numbers of its pages, compact, in columns, NaN and infinities as null."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from generator.records import Largest, LayerFacts, ModelFacts, Pair
+
+DIGITS = 4  # significant digits kept of each number: more than any page shows
+
+
+def layer_json(model: ModelFacts, facts: LayerFacts) -> bytes:
+    """`layer.json` of one layer. Every list runs over `units`, the neurons that have pages, unless its name says otherwise."""
+    layer, units = facts.layer, facts.chosen
+    given = model.provenance
+    said = {
+        "model": model.name,
+        "weights": {"source": given.source, "file": given.weights, "sha256": given.sha256, "versions": dict(given.versions)},
+        "layer": layer.address,
+        "kind": layer.kind,
+        "neurons": layer.neurons,
+        "kernel": layer.kernel,
+        "stride": layer.stride,
+        "map": layer.map_size,
+        "parameters": layer.parameters,
+        "aliases": layer.aliases,
+        "branches": [{"layer": one.address, "start": one.start, "stop": one.stop} for one in layer.branches],
+        "units": units.tolist(),
+        "labels": [facts.labels[unit] for unit in units.tolist()] if facts.labels else [],
+        "picture": _picture(facts, units),
+        "reads": [_table(pair, pair.reads, units) for pair in facts.reads],
+        "writes": [_table(pair, pair.writes, units) for pair in facts.writes],
+        "refused": facts.refused,
+    }
+    text = json.dumps(said, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8") + b"\n"
+
+
+def _picture(facts: LayerFacts, units: np.ndarray) -> dict[str, Any]:
+    """What the pictures of the layer show and explain."""
+    faces, factors = facts.faces, facts.faces.factors
+    said: dict[str, Any] = {"kind": faces.kind, "sources": faces.sources, "expanded": faces.expanded, "scale": faces.scale}
+    if factors is not None:
+        said |= {"method": factors.method, "factors": factors.maps.shape[3], "noise": numbers(np.array(factors.noise))}
+        said |= {"explained": numbers(factors.explained[units]), "bound": numbers(factors.bound[units])}
+    if faces.bars is not None and faces.bar_inputs is not None:
+        said |= {"bars": numbers(faces.bars[units]), "bar_inputs": faces.bar_inputs[units].tolist()}
+    return said | {"notes": [faces.notes[unit] for unit in units.tolist()]}
+
+
+def _table(pair: Pair, largest: Largest, units: np.ndarray) -> dict[str, Any]:
+    """The largest connections with one neighbouring layer; lists of lists run over units, then ranks."""
+    weights, other = pair.weights, largest.other[units]
+    said = {
+        "layer": largest.there,
+        "direct": weights.direct,
+        "through": weights.through,
+        "replaced": [[one.module, one.operation, one.by] for one in weights.replaced],
+        "kernel": weights.kernel.shape[2:],
+        "grid": weights.grid,
+        "stride": weights.stride,
+        "left_out": largest.left_out,
+        "shown": numbers(largest.shown[units]),
+        "other": other.tolist(),
+        "norm": numbers(largest.norm[units]),
+        "excitation": numbers(largest.excitation[units]),
+        "inhibition": numbers(largest.inhibition[units]),
+        "share": numbers(largest.share[units]),
+    }
+    if weights.cancellation is not None:
+        here = np.broadcast_to(units[:, None], other.shape)
+        ends = (here, other) if largest.direction == "reads" else (other, here)
+        said["cancellation"] = numbers(weights.cancellation[ends])
+    return said
+
+
+def numbers(values: np.ndarray) -> Any:
+    """Numbers to DIGITS significant digits as (lists of) floats; what is not finite is None."""
+    values = np.asarray(values, np.float64)
+    finite = np.isfinite(values)
+    safe = np.where(finite, values, 0.0)
+    with np.errstate(divide="ignore"):
+        power = np.where(safe != 0, np.floor(np.log10(np.abs(safe))), 0.0)
+    places = np.clip(DIGITS - 1 - power, 0, 300)  # multiplying and dividing by a power of ten leaves the shortest decimal
+    rounded: np.ndarray = np.asarray(np.rint(safe * 10.0**places) / 10.0**places)
+    if finite.all():
+        return rounded.tolist()
+    told = rounded.astype(object)
+    told[~finite] = None
+    return told.tolist()

@@ -1,0 +1,161 @@
+"""Numbers and facts in words: how the pages say them, always the same way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from generator.records import Faces, Provenance, Replacement, Weights
+
+MINUS, TIMES, NO_BREAK = "\u2212", "\u00d7", "\u00a0"
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 neuron`, `2,048 neurons`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
+
+
+def sentence(words: str) -> str:
+    """With a capital and a full stop, nothing else changed."""
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
+
+
+def percent(share: float) -> str:
+    """A share 0..1: whole per cent where that tells it from 0 and 100, one or two decimals near the ends."""
+    if not math.isfinite(share):
+        return "an unknown share"
+    if share >= 1 or share <= 0 or 0.01 <= share < 0.99:
+        return f"{share:.0%}"
+    if share >= 0.9995:
+        return "more than 99.9%"
+    return f"{share:.1%}" if share >= 0.0005 else "less than 0.1%"
+
+
+def share_cell(share: float) -> str:
+    """A share 0..1 in a column of a table: always one decimal, so that the column lines up."""
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    return f"{100 * share:.1f}%" if math.isfinite(share) else "NaN"
+
+
+def kept_cell(kept: float) -> str:
+    """A cancellation 0..1 in a column of a table."""
+    return f"{kept:.2f}" if math.isfinite(kept) else "–"
+
+
+def decimals(largest: float) -> int:
+    """Places after the point that give the largest number of a column three digits; at most 6."""
+    if not math.isfinite(largest) or largest <= 0:
+        return 2
+    return min(max(2 - math.floor(math.log10(largest)), 0), 6)
+
+
+def plain(number: float) -> str:
+    """A number in running text: three digits, a true minus sign."""
+    if not math.isfinite(number):
+        return {math.inf: "infinity", -math.inf: MINUS + "infinity"}.get(number, "NaN")
+    places = decimals(abs(number))
+    small = number != 0 and abs(number) < 1e-4
+    return (f"{number:.2e}" if small else f"{number:.{places}f}").replace("-", MINUS)
+
+
+def aligned(number: float, places: int) -> str:
+    """A number in a column of a table: as many places as all of them, a true minus sign."""
+    return f"{number:.{places}f}".replace("-", MINUS)
+
+
+def size(shape: tuple[int, int]) -> str:
+    """`3 × 3`."""
+    return f"{shape[0]}{NO_BREAK}{TIMES}{NO_BREAK}{shape[1]}"
+
+
+def colour_limits(limit: float) -> str:
+    """What the two ends of the signed colours stand for."""
+    if not limit > 0:
+        return "every weight shown is zero"
+    return f"colours run from {MINUS}{plain(limit)} (blue) to {plain(limit)} (red)"
+
+
+def left_out_line(shown_rows: int, left_out: int, dropped_zeros: int, shown: float) -> str:
+    """What a table of the largest connections shows and what it does not."""
+    if not shown_rows:
+        return "Every one of its connections here is exactly zero."
+    these = f"The {shown_rows} shown hold" if shown_rows > 1 else "The one shown holds"
+    if dropped_zeros:
+        return f"{these} all of the squared weight; the other {dropped_zeros + left_out:,} are exactly zero."
+    if not left_out:
+        return f"{these} all of the squared weight; nothing is left out."
+    return f"{these} {percent(shown)} of the squared weight; {left_out:,} more."
+
+
+def replaced_line(replaced: Iterable[Replacement]) -> str:
+    """`max pool taken as average pool; ReLU taken as identity`, each once; '' where nothing was."""
+    said = dict.fromkeys(f"{one.operation} taken as {one.by}" for one in replaced)
+    return "; ".join(said)
+
+
+def how_obtained(weights: Weights) -> str:
+    """How the kernels of a table came about, in a sentence."""
+    way = f"Expanded through {listed(weights.through)}" if weights.through else "Expanded; no other weights lie between"
+    parts = [
+        f"The kernels of {weights.target}" if weights.direct else way,
+        replaced_line(weights.replaced),
+        f"read behind {weights.read_at}" if weights.read_at != weights.source else "",
+    ]
+    return sentence("; ".join(filter(None, parts)))
+
+
+def kernel_line(weights: Weights) -> str:
+    """The size of the kernels of a table and what they lie on."""
+    shape = size((weights.kernel.shape[2], weights.kernel.shape[3]))
+    if weights.grid == "mean":
+        return "one number each, the response to a constant map"
+    return f"{shape} over the source\u2019s whole map" if weights.grid == "whole map" else f"{shape} kernels"
+
+
+def explained_line(factors: int, explained: float, bound: float, noise: float) -> str:
+    """How much of a neuron its picture tells."""
+    if not math.isfinite(explained):
+        return "How much its picture explains cannot be said."
+    one = factors == 1
+    who = (
+        "One factor explains"
+        if one
+        else f"{COUNTS[factors].capitalize()} factors explain"
+        if factors <= 10
+        else f"{factors} factors explain"
+    )
+    beside = [f"best possible {percent(bound)}"] if math.isfinite(bound) else []
+    beside += [f"noise of the same shape {percent(noise)}"] if math.isfinite(noise) else []
+    return f"{who} {percent(explained)} of its squared weight" + (f" ({'; '.join(beside)})." if beside else ".")
+
+
+FACTOR_COLOURS = ("red", "green", "blue")
+_KINDS = {
+    "nmf": "the factors of the weights on {sources}, as {colours}",
+    "rgb": "the weights on the three channels of {sources}, as colours",
+    "signed": "the weights on the one input each reads of {sources}, in signed colours",
+    "maps": "the signed map of each factor of the weights on {sources}",
+    "bars": "the largest inputs in {sources}, as bars: red excites, blue inhibits",
+    "none": "no picture: there are no weights to show",
+}
+
+
+def face_line(faces: Faces, factors: int) -> str:
+    """What the pictures of a layer show, from where, and at what scale."""
+    words = _KINDS.get(faces.kind, "the weights on {sources}")
+    what = words.format(sources=listed(faces.sources) or "its sources", colours=listed(FACTOR_COLOURS[:factors]))
+    return " ".join(sentence(part) for part in (what, faces.expanded, faces.scale) if part)
+
+
+def provenance_line(provenance: Provenance) -> str:
+    """Where the weights came from, on one line."""
+    versions = ", ".join(f"{package} {version}" for package, version in provenance.versions)
+    parts = (provenance.source, provenance.weights, f"SHA-256 {provenance.sha256[:12]}", versions)
+    return " · ".join(filter(None, parts))

@@ -1,0 +1,134 @@
+import io
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from generator.pictures import (
+    BAR_TILE,
+    GAP,
+    NOT_A_NUMBER,
+    bar_tiles,
+    kernel_strip,
+    png,
+    signed_colours,
+    sprite,
+    symmetric_limit,
+)
+
+
+def read(data):
+    picture = Image.open(io.BytesIO(data))
+    picture.load()
+    return np.asarray(picture.convert("RGB"))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 3), (16, 5), (40, 33)])
+def test_a_png_holds_the_pixels_it_was_made_of(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    assert np.array_equal(read(png(pixels)), pixels)
+
+
+def test_a_picture_of_few_colours_gets_a_palette():
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[np.random.default_rng(0).random((64, 64)) > 0.5] = (10, 20, 30)
+    assert b"PLTE" in png(pixels)
+    assert np.array_equal(read(png(pixels)), pixels)
+
+
+def test_a_png_is_the_same_bytes_each_time_and_names_no_program():
+    pixels = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+    assert png(pixels) == png(pixels.copy())
+    assert b"tEXt" not in png(pixels)
+    assert b"tIME" not in png(pixels)
+
+
+def test_the_checksums_of_a_png_hold():
+    data = png(np.zeros((2, 2, 3), np.uint8))
+    at = 8
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        assert zlib.crc32(data[at + 4 : at + 8 + size]) == int.from_bytes(data[at + 8 + size : at + 12 + size], "big")
+        at += 12 + size
+
+
+def test_an_empty_picture_is_refused():
+    with pytest.raises(ValueError, match="0 x 3"):
+        png(np.zeros((0, 3, 3), np.uint8))
+
+
+def test_red_excites_blue_inhibits_and_zero_is_the_middle():
+    colours = signed_colours(np.array([-1.0, -0.5, 0.0, 0.5, 1.0]), 1.0)
+    assert [bytes(colour).hex() for colour in colours] == ["0571b0", "92c5de", "f7f7f7", "f4a582", "ca0020"]
+
+
+def test_colours_are_symmetric_in_position_on_the_scale():
+    values = np.linspace(-2, 2, 41)
+    assert np.array_equal(signed_colours(values, 2.0), signed_colours(values * 1e-9, 2e-9))
+    assert np.array_equal(signed_colours(np.array([5.0, -5.0]), 1.0), signed_colours(np.array([1.0, -1.0]), 1.0))
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+def test_without_a_limit_everything_is_drawn_as_zero(limit):
+    assert (signed_colours(np.array([-3.0, 0.0, 3.0]), limit) == 0xF7).all()
+
+
+def test_what_is_not_a_number_has_a_grey_of_its_own():
+    colours = signed_colours(np.array([np.nan, np.inf, -np.inf]), 1.0)
+    assert colours[0].tolist() == NOT_A_NUMBER.tolist()
+    assert [bytes(colour).hex() for colour in colours[1:]] == ["ca0020", "0571b0"]
+    scale = signed_colours(np.linspace(-1, 1, 2001), 1.0)
+    assert not (scale == NOT_A_NUMBER).all(axis=1).any()
+
+
+def test_limits_may_differ_by_tile():
+    values = np.ones((2, 3, 3))
+    colours = signed_colours(values, np.array([1.0, 2.0])[:, None, None])
+    assert bytes(colours[0, 0, 0]).hex() == "ca0020"
+    assert bytes(colours[1, 0, 0]).hex() == "f4a582"
+
+
+def test_a_sprite_holds_every_tile_at_its_place_with_a_gap():
+    tiles = np.random.default_rng(0).integers(1, 256, (70, 3, 5, 3), dtype=np.uint8)
+    sheet, grid = sprite(tiles)
+    assert sheet.shape == (3 * (3 + GAP), grid.width, 3)
+    for tile in range(70):
+        column, line = grid.place(tile)
+        top, left = line * (3 + GAP), column * (5 + GAP)
+        assert np.array_equal(sheet[top : top + 3, left : left + 5], tiles[tile])
+    assert not sheet[3::4].any()
+
+
+def test_a_strip_shows_kernels_in_the_declared_colours():
+    kernels = np.random.default_rng(0).standard_normal((9, 5, 3))
+    limit = symmetric_limit(kernels)
+    strip = read(kernel_strip(kernels, limit)).reshape(5, 9, 3 + GAP, 3).swapaxes(0, 1)
+    assert np.abs(strip[:, :, :3].astype(int) - signed_colours(kernels, limit)).max() <= 141 / 31 + 1
+    assert (strip[:, :, 3] == 0xF7).all()
+
+
+def test_zero_in_a_strip_is_exactly_the_middle_and_nan_is_grey():
+    kernels = np.array([0.0, np.nan, 1.0, -np.inf]).reshape(4, 1, 1)
+    strip = read(kernel_strip(kernels, 1.0))[0, ::2]
+    assert [bytes(colour).hex() for colour in strip] == ["f7f7f7", "808080", "ca0020", "0571b0"]
+    assert (read(kernel_strip(np.zeros((3, 2, 2)), 0.0)) == 0xF7).all()
+
+
+def test_the_limit_is_the_largest_finite_magnitude():
+    assert symmetric_limit(np.array([1.0, -3.0, np.nan, np.inf])) == 3.0
+    assert symmetric_limit(np.array([np.nan])) == 0.0
+    assert symmetric_limit(np.zeros((0, 3, 3))) == 0.0
+
+
+def test_bars_go_up_in_red_and_down_in_blue():
+    tile = bar_tiles(np.array([[2.0, -1.0]]))[0]
+    assert bytes(tile[0, 0]).hex() == "ca0020"
+    assert bytes(tile[BAR_TILE // 2, 0]).hex() == "f7f7f7"
+    assert bytes(tile[BAR_TILE // 2 + 3, 2]).hex() == "0571b0"
+    assert bytes(tile[BAR_TILE // 2 + 4, 2]).hex() == "f7f7f7"
+
+
+@pytest.mark.parametrize("bars", [np.zeros((2, 3)), np.zeros((2, 0)), np.full((2, 3), np.nan)])
+def test_bars_of_nothing_are_blank(bars):
+    assert (bar_tiles(bars) == 0xF7).all()
