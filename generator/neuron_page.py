@@ -265,8 +265,6 @@ class _Tables:
         self.link = context.layer_link(largest.there, "../")
         self.reading = largest.direction == "reads"
         self.scale = pair.weights.source_scale if scaled else None
-        finite = largest.norm[np.isfinite(largest.norm)]
-        self.places = wording.decimals(float(finite.max()) if finite.size else 0.0)
         self.how = wording.how_obtained(pair.weights)
         self.size = wording.kernel_line(pair.weights)
 
@@ -287,7 +285,7 @@ class _Tables:
     def _columns(self, unit: int, kept: np.ndarray, others: np.ndarray) -> tuple[Sequence, ...]:
         """The columns of the table, in the order of Row."""
         largest, view, units = self.largest, self.view, others.tolist()
-        norms = [f"{norm:.{self.places}f}" for norm in largest.norm[unit, kept].tolist()]
+        norms = wording.norm_cells(largest.norm[unit, kept].tolist())
         shares = [wording.share_cell(share) for share in largest.share[unit, kept].tolist()]
         words = list(map(sign_word, largest.excitation[unit, kept].tolist(), largest.inhibition[unit, kept].tolist()))
         leads, tails = [view.leads[other] for other in units], [view.tails[other] for other in units]

@@ -70,6 +70,16 @@ def aligned(number: float, places: int) -> str:
     return f"{number:.{places}f}".replace("-", MINUS)
 
 
+def norm_cells(norms: Sequence[float]) -> list[str]:
+    """The norms of one table, largest first: three digits of the largest, and no small one told as zero."""
+    largest = max((norm for norm in norms if math.isfinite(norm)), default=0.0)
+    if 0 < largest < 1e-3:
+        return [f"{norm:.1e}".replace("-", MINUS) for norm in norms]
+    places = decimals(largest)
+    least = 0.5 * 10.0**-places
+    return [f"<{10.0**-places:.{places}f}" if 0 < norm < least else f"{norm:.{places}f}" for norm in norms]
+
+
 def size(shape: tuple[int, int]) -> str:
     """`3 × 3`."""
     return f"{shape[0]}{NO_BREAK}{TIMES}{NO_BREAK}{shape[1]}"

@@ -374,3 +374,16 @@ def test_shares_are_never_rounded_to_all_or_nothing(share, words):
 def test_an_unknown_share_is_said_to_be_unknown():
     assert wording.percent(float("nan")) == "an unknown share"
     assert wording.share_cell(float("nan")) == "NaN"
+
+
+@pytest.mark.parametrize(
+    ("norms", "words"),
+    [
+        ([1.0, 0.25, 0.001], ["1.00", "0.25", "<0.01"]),
+        ([3.1e-5, 2e-7], ["3.1e\u221205", "2.0e\u221207"]),
+        ([0.0123, 0.0], ["0.0123", "0.0000"]),
+        ([float("nan"), 12.0], ["nan", "12.0"]),
+    ],
+)
+def test_a_norm_that_is_not_zero_is_never_told_as_zero(norms, words):
+    assert wording.norm_cells(norms) == words
