@@ -125,7 +125,7 @@ class NeuronPages:
         self.common = context.layer_common(place)
         self.view = context.views[self.facts.layer.address]
         self.tiles = face_tiles(self.facts)
-        self.face_line = wording.face_line(self.facts.faces, context.atlas.factors)
+        self.face_line = wording.face_line(self.facts.faces, context.atlas.factors, self.facts.layer.kind)
         scaled = context.atlas.scaled_by_source
         self.reads = [_Tables(context, pair, pair.reads, f"r{number}", scaled) for number, pair in enumerate(self.facts.reads)]
         self.writes = [

@@ -270,7 +270,7 @@ def layer_page(context: ModelContext, place: int) -> LayerPage:
         address=facts.layer.address,
         facts=_layer_facts(facts),
         explained=_layer_explained(facts.faces, context.atlas.factors),
-        face_line=wording.face_line(facts.faces, context.atlas.factors),
+        face_line=wording.face_line(facts.faces, context.atlas.factors, facts.layer.kind),
         groups=tuple(_groups(facts, view)),
         pageless=facts.layer.neurons - len(facts.chosen),
         reads=tuple(_neighbour(context, pair, pair.weights.source) for pair in facts.reads),

@@ -153,12 +153,17 @@ _KINDS = {
     "signed": "the weights on the one input each reads of {sources}, in signed colours",
     "maps": "the signed map of each factor of the weights on {sources}",
     "bars": "the largest inputs in {sources}, as bars: red excites, blue inhibits",
-    "none": "no picture: there are no weights to show",
+    "none": "no picture: it reads no layer of this atlas whose weights could be shown",
 }
 
 
-def face_line(faces: Faces, factors: int) -> str:
-    """What the pictures of a layer show, from where, and at what scale."""
+_INPUT = "Each is one channel of the picture that the model is given: it reads nothing, and has no weights of its own."
+
+
+def face_line(faces: Faces, factors: int, kind: str) -> str:
+    """What the pictures of a layer of some kind show, from where, and at what scale."""
+    if kind == "input":
+        return _INPUT
     words = _KINDS.get(faces.kind, "the weights on {sources}")
     what = words.format(sources=listed(faces.sources) or "its sources", colours=listed(FACTOR_COLOURS[:factors]))
     return " ".join(sentence(part) for part in (what, faces.expanded, faces.scale) if part)

@@ -16,7 +16,9 @@ import os
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -117,10 +119,11 @@ def accuracy(network: nn.Module, images: Images, device: torch.device) -> float:
     return right / len(images.labels)
 
 
-def write_whole(path: Path, save) -> None:
+def write_whole(path: Path, save: Callable[[Path], object]) -> None:
     """Write under a temporary name, then rename: a killed run leaves the old file or the new one."""
     waiting = path.with_name(path.name + ".part")
     save(waiting)
+    waiting.chmod(0o644)
     os.replace(waiting, path)
 
 
@@ -152,7 +155,7 @@ def train(options: argparse.Namespace) -> float:
         training = read_split(archive, "train", classes, options.images)
         validation = read_split(archive, "val", classes, options.images)
     print(f"{len(training.labels):,} training and {len(validation.labels):,} validation images, {device}", flush=True)
-    network = TinyInception(len(classes)).to(device, memory_format=torch.channels_last)
+    network = TinyInception(len(classes)).to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, options.rate, options.decay)
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / "checkpoint.pt"
@@ -161,7 +164,7 @@ def train(options: argparse.Namespace) -> float:
     for epoch in range(first, options.epochs):
         share = train_epoch(network, optimizer, training, validation, epoch, options, device)
         state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch + 1, "of": options.epochs}
-        write_whole(checkpoint, lambda path, state=state: torch.save(state, path))
+        write_whole(checkpoint, partial(torch.save, state))
     save_weights(network, options, share)
     return share
 
@@ -210,7 +213,7 @@ def train_epoch(
             print(f"  step {step + 1}/{steps} loss {np.mean(losses[-50:]):.3f}", flush=True)
     share = accuracy(network, validation, device)
     seconds = time.monotonic() - started
-    print(f"epoch {epoch + 1}/{options.epochs}: loss {np.mean(losses):.3f}, validation {share:.2%}, {seconds:.0f} s", flush=True)
+    print(f"epoch {epoch + 1}/{options.epochs}: loss {np.mean(losses):.3f}, top-1 {share:.2%}, {seconds:.0f} s", flush=True)
     return share
 
 
