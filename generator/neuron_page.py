@@ -268,6 +268,12 @@ class _Tables:
         self.how = wording.how_obtained(pair.weights)
         self.size = wording.kernel_line(pair.weights)
 
+    def is_beside(self, unit: int) -> bool:
+        """Whether the other layer is a bottleneck inside this one (or this one inside it) on another branch than the neuron's."""
+        here, there = self.largest.here, self.largest.there
+        inside = there.startswith(f"{here}.") or here.startswith(f"{there}.")
+        return inside and not self.largest.norm[unit].any()
+
     def table(self, unit: int) -> tuple[Table, Markup]:
         """A neuron's table, and the rule that shows its kernels. Connections that are exactly zero get no row."""
         kept = np.flatnonzero(self.largest.norm[unit] != 0)
@@ -311,7 +317,7 @@ def shown_kernels(weights: Weights, scale: np.ndarray | None, unit: int, others:
 
 def _made(tables: Sequence[_Tables], unit: int) -> tuple[tuple[Table, ...], tuple[Markup, ...]]:
     """One neuron's tables in one direction, and the rules of those that show kernels."""
-    made = [one.table(unit) for one in tables]
+    made = [one.table(unit) for one in tables if not one.is_beside(unit)]
     return tuple(table for table, _ in made), tuple(rule for _, rule in made if rule)
 
 

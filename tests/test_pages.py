@@ -1,6 +1,7 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from posixpath import dirname, join, normpath
 
@@ -387,3 +388,14 @@ def test_an_unknown_share_is_said_to_be_unknown():
 )
 def test_a_norm_that_is_not_zero_is_never_told_as_zero(norms, words):
     assert wording.norm_cells(norms) == words
+
+
+def test_a_bottleneck_of_another_branch_has_no_table():
+    kernel = np.zeros((2, 2, 1, 1), np.float32)
+    kernel[0] = 1.0
+    every = sample.pairs([sample.weights("block.b", "block", kernel)])
+    layers = tuple(sample.facts_of(sample.layer(name, "Conv2d", 2), every) for name in ("block.b", "block"))
+    site = dict(render_site(sample.atlas(replace(sample.sample_model(), layers=layers))))
+    assert b"shown hold" in site["small/block/0.html"]
+    assert b"block.b</a></h3>" not in site["small/block/1.html"]
+    assert b"exactly zero" not in site["small/block/1.html"]
