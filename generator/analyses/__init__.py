@@ -1,0 +1,6 @@
+"""The analyses: pure functions from weights to facts, a module each. numpy in, frozen records out.
+
+`connections` ranks what a neuron reads and writes; `nmf` factors its kernel into a picture (with `gram`, `cone`, `hals`,
+`templates` and, for comparison, `posneg`); `group` factors the inputs of a whole layer; `faces` turns a layer's weights into
+every neuron's picture.
+"""
