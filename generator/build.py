@@ -13,6 +13,7 @@ import numpy as np
 
 from generator.analyses.connections import largest
 from generator.analyses.faces import FaceOptions, make_faces
+from generator.analyses.farther import flat_units
 from generator.cancellation import with_cancellation
 from generator.errors import LayerError, RefusedError, SpecError
 from generator.expand import neighbours, weights_into
@@ -207,19 +208,21 @@ def read_or_refuse(
 def picture_weights(opened: Opened, address: str, feeds: Feeds, own: Sequence[Weights]) -> list[Weights]:
     """The weights a picture may be made of, in order of preference.
 
-    A layer whose kernels have one position is shown by its expanded weights on the layers before those it reads, as far back
-    as it takes to find a kernel with more.
+    Neurons whose kernels read every position alike are shown by their expanded weights on the layers before those they read,
+    as far back as it takes to find a kernel that does not.
     """
     outside = [each for each in own if each.source in feeds[address][0]]
     candidates, sources = list(outside), {each.source for each in outside}
-    sliding = bool(outside) and all(each.grid == "sliding" for each in outside)
+    if not outside or any(each.grid != "sliding" for each in outside):
+        return candidates
+    left = np.all([flat_units(each.kernel) for each in outside], axis=0)
     for _ in range(FARTHEST):
-        if not sliding or any(each.kernel.shape[2:] != (1, 1) for each in candidates):
-            break
         sources = {farther for source in sources for farther in feeds[source][0]}
-        if not sources:
+        if not left.any() or not sources:
             break
-        candidates += read_or_refuse(opened.graph, address, sorted(sources, key=opened.chosen.index), ())[0]
+        found = read_or_refuse(opened.graph, address, sorted(sources, key=opened.chosen.index), ())[0]
+        candidates += found
+        left = np.all([left, *(flat_units(each.kernel) for each in found)], axis=0)
     return candidates
 
 

@@ -203,7 +203,12 @@ class NeuronPages:
         factors = self.facts.faces.factors
         if factors is None or not np.isfinite(factors.explained[unit]):
             return ""
-        numbers = float(factors.explained[unit]), float(factors.bound[unit]), factors.noise
+        noise = self.facts.faces.noise
+        numbers = (
+            float(factors.explained[unit]),
+            float(factors.bound[unit]),
+            factors.noise if noise is None else float(noise[unit]),
+        )
         return wording.explained_line(factors.maps.shape[3], *numbers)
 
     def _factors(self, unit: int) -> tuple[Factor, ...]:
@@ -269,7 +274,7 @@ class _Tables:
         self.size = wording.kernel_line(pair.weights)
 
     def is_beside(self, unit: int) -> bool:
-        """Whether the other layer is a bottleneck inside this one (or this one inside it) on another branch than the neuron's."""
+        """Whether the other layer is inside this one (or this one inside it), on another branch than the neuron's."""
         here, there = self.largest.here, self.largest.there
         inside = there.startswith(f"{here}.") or here.startswith(f"{there}.")
         return inside and not self.largest.norm[unit].any()

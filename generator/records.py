@@ -102,6 +102,7 @@ class Faces:
     bars: np.ndarray | None  # float32 [unit, bar]: signed sums of the largest inputs, largest norm first, with 'bars'
     bar_inputs: np.ndarray | None  # int32 [unit, bar]: which inputs these are
     notes: tuple[str, ...]  # [unit] '' or a plain sentence on this neuron: exact zeros, dead, NaN, Inf
+    noise: np.ndarray | None = None  # float32 [unit]: the noise figure for the shape of each unit's picture; None as factors
 
 
 @dataclass(frozen=True)

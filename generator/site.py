@@ -35,6 +35,9 @@ class Summary:
     bytes: int
     pages: int  # of the files, those that are HTML
 
+    def __str__(self) -> str:
+        return f"{self.pages:,} pages, {self.files:,} files, {self.bytes / 1e6:.1f} MB"
+
 
 def prepare_target(target: Path) -> None:
     """Make sure, before any work is done, that a site may be written there. Raises SiteError with the reason where not."""

@@ -19,7 +19,7 @@ from generator.spec import load_spec
 
 SPECS = {"bundled": ROOT / "atlas.yaml"} | {name: ROOT / "examples" / f"{name}.yaml" for name in REAL if name != "bundled"}
 LINK = re.compile(r'(?:href|src)="([^"]*)"')
-SPRITE = re.compile(r"url\((?!data:)([^)]+)\)")
+SPRITE = re.compile(r"""url\(["']?(?!data:|["'])([^)"']+)""")
 ANCHOR = re.compile(r'\sid="([^"]+)"')
 
 

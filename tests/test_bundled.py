@@ -22,7 +22,6 @@ from generator.models.bundled.network import CLASSES, SIDE, TinyInception
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = bundled.HERE / bundled.WEIGHTS
-committed = pytest.mark.skipif(not WEIGHTS.is_file(), reason="the weights are not trained yet")
 PARAMETERS = 486_058
 SMOOTH = 0.3  # random and shuffled filters have a median below 0.05, those of a trained network above 0.6
 COLOURS = {"n01": (220, 40, 40), "n02": (40, 200, 60), "n03": (50, 60, 220)}
@@ -77,7 +76,6 @@ def options(data, out, *more):
 # --- the committed weights ---------------------------------------------------------------------------------------------------
 
 
-@committed
 def test_the_committed_first_layer_is_far_from_noise():
     kernels = load_model(spec(), ROOT).module.conv0.conv.weight
     assert kernels.shape == (32, 3, 7, 7)
@@ -91,7 +89,6 @@ def test_an_untrained_first_layer_is_noise():
         assert not far_from_noise(TinyInception().conv0.conv.weight.detach())
 
 
-@committed
 def test_the_bundled_model_comes_whole():
     loaded = load_model(spec(), ROOT)
     assert loaded.input_shape == (3, 64, 64)
@@ -102,7 +99,6 @@ def test_the_bundled_model_comes_whole():
         assert loaded.module(torch.zeros(2, *loaded.input_shape)).shape == (2, CLASSES)
 
 
-@committed
 def test_the_committed_file_is_half_precision_and_small():
     assert WEIGHTS.stat().st_size <= 3_000_000
     with safe_open(WEIGHTS, "pt") as file:
@@ -110,7 +106,6 @@ def test_the_committed_file_is_half_precision_and_small():
         assert 0.2 < float(file.metadata()["validation_top1"]) < 0.9
 
 
-@committed
 def test_the_model_card_states_the_accuracy_of_the_committed_file():
     with safe_open(WEIGHTS, "pt") as file:
         share = float(file.metadata()["validation_top1"])

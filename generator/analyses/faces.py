@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from generator.analyses.connections import strengths
+from generator.analyses.farther import with_farther
 from generator.analyses.gram import INF, NAN, ZERO
 from generator.analyses.group import factor_group
 from generator.analyses.nmf import factor_neurons
+from generator.analyses.tiles import level, nmf_pixels
 from generator.pictures import signed_colours
 from generator.records import Faces, NeuronFactors, Weights
 
@@ -64,12 +66,16 @@ def make_faces(candidates: Sequence[Weights], units: int, options: FaceOptions |
         return _bars(candidates[0], units)
     kernel = side_by_side(shown)
     faces = _picture(_kind(kernel, shown, options, image))(kernel, options)
-    return replace(
+    faces = replace(
         faces,
         sources=tuple(weights.source for weights in shown),
         expanded=_expanded(candidates[0], shown[0]),
         notes=_notes(faces.notes, shown),
     )
+    after = [each for each in candidates if all(each is not one for one in shown)]
+    if faces.kind != "nmf":
+        return faces
+    return with_farther(faces, kernel, after, options.factors, options.seed, options.method)
 
 
 def _empty(kind: str, units: int, sources: tuple[str, ...], scale: str, notes: tuple[str, ...]) -> Faces:
@@ -140,41 +146,31 @@ def _picture(kind: str) -> Callable[[np.ndarray, FaceOptions], Faces]:
 def _rgb(kernel: np.ndarray, options: FaceOptions) -> Faces:
     notes = weight_notes(kernel)
     values = np.moveaxis(_usable(kernel, notes), 1, 3)
-    pixels = np.rint(GREY + 127 * _level(values)).astype(np.uint8)
+    pixels = np.rint(GREY + 127 * level(values)).astype(np.uint8)
     return Faces("rgb", pixels, (), "", RGB_SCALE, None, None, None, notes)
 
 
 def _signed(kernel: np.ndarray, options: FaceOptions) -> Faces:
     notes = weight_notes(kernel)
     values = _usable(kernel, notes).sum(1)  # no neuron reads more than one
-    return Faces("signed", signed_colours(_level(values), 1.0), (), "", SIGNED_SCALE, None, None, None, notes)
+    return Faces("signed", signed_colours(level(values), 1.0), (), "", SIGNED_SCALE, None, None, None, notes)
 
 
 def _nmf(kernel: np.ndarray, options: FaceOptions) -> Faces:
     factors = factor_neurons(kernel, options.factors, options.seed, options.method)
-    return Faces("nmf", nmf_pixels(factors.maps), (), "", NMF_SCALE, factors, None, None, factors.notes)
-
-
-def nmf_pixels(maps: np.ndarray) -> np.ndarray:
-    """Maps [unit, row, col, factor] >= 0 as red, green and blue, the peak of each unit at 255: uint8 [unit, row, col, RGB].
-
-    Raises ValueError for more than three factors: there are no more colours.
-    """
-    if maps.shape[3] > 3:
-        raise ValueError(f"a picture has three colours, not {maps.shape[3]}")
-    pixels = np.zeros((*maps.shape[:3], 3), np.uint8)
-    pixels[..., : maps.shape[3]] = np.rint(255 * _level(maps))
-    return pixels
+    noise = np.full(len(kernel), factors.noise, np.float32)
+    return Faces("nmf", nmf_pixels(factors.maps), (), "", NMF_SCALE, factors, None, None, factors.notes, noise)
 
 
 def _maps(kernel: np.ndarray, options: FaceOptions) -> Faces:
     factors = factor_group(kernel, options.factors, options.seed)
-    level = _level(factors.maps)
-    units, rows, cols, count = level.shape
+    noise = np.full(len(kernel), factors.noise, np.float32)
+    values = level(factors.maps)
+    units, rows, cols, count = values.shape
     pixels = np.full((units, rows, count * (cols + 1) - 1, 3), BLANK, np.uint8)
     for factor in range(count):
-        pixels[:, :, factor * (cols + 1) : factor * (cols + 1) + cols] = signed_colours(level[..., factor], 1.0)
-    return Faces("maps", pixels, (), "", MAPS_SCALE, _owned(factors), None, None, factors.notes)
+        pixels[:, :, factor * (cols + 1) : factor * (cols + 1) + cols] = signed_colours(values[..., factor], 1.0)
+    return Faces("maps", pixels, (), "", MAPS_SCALE, _owned(factors), None, None, factors.notes, noise)
 
 
 def _owned(factors: NeuronFactors) -> NeuronFactors:
@@ -189,12 +185,6 @@ def _bars(weights: Weights, units: int) -> Faces:
     sums = np.take_along_axis(usable.sum((2, 3)), inputs, 1).astype(np.float32)
     faces = _empty("bars", units, (weights.source,), BARS_SCALE, _notes(notes, [weights]))
     return replace(faces, expanded=_one_position(weights) + " and nothing upstream has a picture", bars=sums, bar_inputs=inputs)
-
-
-def _level(values: np.ndarray) -> np.ndarray:
-    """Each unit's values over its largest magnitude, -1..1; zeros stay zeros."""
-    peak = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True, initial=0.0)
-    return np.asarray(values / np.where(peak > 0, peak, 1.0))
 
 
 def _usable(kernel: np.ndarray, notes: tuple[str, ...]) -> np.ndarray:

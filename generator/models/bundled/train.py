@@ -1,6 +1,6 @@
 """Train the bundled network on Tiny-ImageNet.
 
-    python -m generator.models.bundled.train --data tiny-imagenet.zip --epochs 16 --out runs/bundled
+    python -m generator.models.bundled.train --data tiny-imagenet.zip --epochs 18 --out runs/bundled
 
 The zip holds `train/<class>/*.JPEG`, `val/<class>/*.JPEG` and `classes.tsv` (id, words). After every epoch a checkpoint is
 written to `--out`; the same command again goes on from there. The end of the last epoch writes `tiny_inception.safetensors`
@@ -136,7 +136,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--data", type=Path, required=True, help="the Tiny-ImageNet zip")
     parser.add_argument("--out", type=Path, default=Path("runs/bundled"), help="folder for checkpoints and the weights")
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=256, help="images a step")
     parser.add_argument("--rate", type=float, default=0.6, help="peak learning rate")
