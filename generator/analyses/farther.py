@@ -103,6 +103,7 @@ def replaced(
         faces,
         pixels=nmf_pixels(maps),
         sources=(*faces.sources, farther.source),
+        expanded=f"{faces.expanded}; neurons that read every position alike are shown by theirs on {farther.source}",
         factors=replace(own, maps=maps, mixes=mixes, explained=explained, bound=bound),
         notes=noted(faces.notes, words),
         noise=noise,

@@ -1,0 +1,75 @@
+# To begin with, Python >= 3.10, make and a network for packages are enough. `make` alone lists what can be made.
+# The environment is made once, in .venv, and again only where pyproject.toml has changed or an install was broken off.
+
+VENV = .venv
+SPEC = atlas.yaml
+SITE = site
+ARGS =
+PYTHON =
+PYTHONS = $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python3.10 python
+
+OURS = $(VENV)/made-by-make
+STAMP = $(VENV)/installed
+BIN = $(VENV)/bin
+CACHES = .pytest_cache .ruff_cache .mypy_cache
+
+# The stamp holds the folder it was made in: an environment does not survive a move, nor the loss of its Python.
+WHOLE := $(shell [ -x $(BIN)/python ] && [ "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" ] && echo yes)
+
+.PHONY: help atlas test lint bench clean $(if $(WHOLE),,$(STAMP))
+.DEFAULT_GOAL := help
+
+help: ## list what can be made
+	@echo "make TARGET, where TARGET is"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1@\2/p' Makefile | while IFS=@ read -r name says; do printf '  %-6s %s\n' "$$name" "$$says"; done
+
+atlas: $(STAMP) ## build the atlas of atlas.yaml into site/ (another: SPEC=my.yaml SITE=folder)
+	@echo "Building the atlas of $(SPEC): about half a minute for the bundled network, on two cores."
+	@$(BIN)/python -m generator build "$(SPEC)" -o "$(SITE)"
+	@$(BIN)/python -c 'import pathlib, sys; page = pathlib.Path(sys.argv[1], "index.html").resolve(); print(f"Open {page}\n  or {page.as_uri()}")' "$(SITE)"
+
+test: $(STAMP) ## run the whole suite (a part: ARGS="-k packaging")
+	@echo "Running the tests: a few minutes on two cores."
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## check style and types: ruff, ruff format, mypy
+	@echo "Checking style and types: seconds, the first time half a minute."
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(STAMP) ## measure the figures that the documents name
+	@echo "Running benchmarks/: minutes. They read the checkpoints in ../shared/models."
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean: ## remove the environment and the tools' caches; an atlas stays
+	@if [ -f $(OURS) ]; then rm -rf $(VENV); elif [ -e $(VENV) ]; then echo "$(VENV) was not made by make: it stays."; fi
+	@rm -rf $(CACHES)
+	@find generator tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Without the stamp a folder of ours may hold half an install, which pip would take for a whole one: begin anew.
+$(STAMP): pyproject.toml
+	@if [ -n "$(WHOLE)" ]; then \
+	    echo "pyproject.toml has changed: bringing $(VENV) up to date, seconds unless PyTorch is newer."; \
+	    rm $(STAMP); exit; \
+	fi; \
+	echo "Installing into $(VENV), once: two minutes or more, nearly all for the download of PyTorch (with it, 6 GB on Linux)."; \
+	if [ -e $(VENV) ] && [ ! -f $(OURS) ]; then \
+	    echo "$(VENV) is there already and was not made by make. Move it away, or name another: make VENV=folder ..." >&2; exit 1; \
+	fi; \
+	old=; found=; \
+	for python in $(PYTHONS); do \
+	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || continue; \
+	    if "$$python" -c 'import venv, ensurepip' 2>/dev/null; then found=$$python; break; fi; \
+	    old=$$python; \
+	done; \
+	if [ -z "$$found" ] && [ -n "$$old" ]; then \
+	    echo "$$old cannot make environments: its modules venv and ensurepip are missing." >&2; \
+	    echo "On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+	elif [ -z "$$found" ]; then \
+	    echo "No Python >= 3.10 was found. Looked for: $(strip $(PYTHONS))." >&2; \
+	    echo "Install one, or say where it is: make PYTHON=/path/to/python3 ..." >&2; exit 1; \
+	fi; \
+	rm -rf $(VENV) && mkdir $(VENV) && touch $(OURS) && "$$found" -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
+	@echo "$(CURDIR)" > $(STAMP)
