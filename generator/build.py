@@ -215,15 +215,25 @@ def picture_weights(opened: Opened, address: str, feeds: Feeds, own: Sequence[We
     candidates, sources = list(outside), {each.source for each in outside}
     if not outside or any(each.grid != "sliding" for each in outside):
         return candidates
+    if any(each.direct and each.kernel.shape[2:] != (1, 1) for each in outside):
+        return candidates
     left = np.all([flat_units(each.kernel) for each in outside], axis=0)
     for _ in range(FARTHEST):
         sources = {farther for source in sources for farther in feeds[source][0]}
         if not left.any() or not sources:
             break
-        found = read_or_refuse(opened.graph, address, sorted(sources, key=opened.chosen.index), ())[0]
+        found = expanded_or_none(opened.graph, address, sorted(sources, key=opened.chosen.index))
         candidates += found
         left = np.all([left, *(flat_units(each.kernel) for each in found)], axis=0)
     return candidates
+
+
+def expanded_or_none(graph: Graph, address: str, sources: Sequence[str]) -> list[Weights]:
+    """Expanded weights for a picture; none where a path on the way cannot be read."""
+    try:
+        return weights_into(graph, address, sources)
+    except (RefusedError, LayerError):
+        return []
 
 
 def labels_of(opened: Opened, address: str) -> tuple[str, ...]:

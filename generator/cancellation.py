@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, fx
-from torch.nn import functional
 
 from generator import field as f
 from generator.expand import Sweep, centre_of, has_weights, leads_to, nodes_between, pull, run_sweep, stop_nodes
@@ -126,13 +125,10 @@ def path_norms(upper: Field, lower: Half | None) -> Tensor:
 
 
 def correlations(kernel: Tensor) -> Tensor:
-    """Autocorrelation of every kernel over all shifts, `[unit, input, 2 row - 1, 2 col - 1]`."""
-    units, inputs, rows, cols = kernel.shape
-    flat = kernel.reshape(1, units * inputs, rows, cols)
-    full = functional.conv2d(
-        functional.pad(flat, (cols - 1,) * 2 + (rows - 1,) * 2), flat.reshape(-1, 1, rows, cols), groups=units * inputs
-    )
-    return full.reshape(units, inputs, 2 * rows - 1, 2 * cols - 1)
+    """Autocorrelation of every kernel over all shifts, `[unit, input, 2 row - 1, 2 col - 1]`, by its power spectrum."""
+    size = [2 * length - 1 for length in kernel.shape[2:]]
+    power = torch.fft.rfft2(kernel, s=size).abs().square()
+    return torch.fft.fftshift(torch.fft.irfft2(power, s=size), dim=(2, 3))
 
 
 def shared_lags(ours: Tensor, theirs: Tensor, stride: tuple[int, int]) -> tuple[Tensor, Tensor]:

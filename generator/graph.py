@@ -123,7 +123,7 @@ def describe(graph: Graph, site: Site) -> Layer:
     """The record of a layer."""
     rest = [size for axis, size in enumerate(site.shape) if axis != site.axis]
     module = graph.traced.submodule(site.head)
-    kernel = getattr(module, "kernel_size", None)
+    kernel = getattr(module, "kernel_size", None) or function_kernel(graph, site)
     stride = getattr(module, "stride", None)
     branches = graph.branches.get(site, ())
     return Layer(
@@ -138,6 +138,15 @@ def describe(graph: Graph, site: Site) -> Layer:
         tuple(site.names[1:]),
         branches,
     )
+
+
+def function_kernel(graph: Graph, site: Site) -> tuple[int, int] | None:
+    """Rows and cols of the kernel that a convolution written as a function uses; None for anything else."""
+    if site.head.op != "call_function" or graph.kinds[site] not in ("Conv2d", "ConvTranspose2d"):
+        return None
+    weight = site.head.args[1] if len(site.head.args) > 1 else site.head.kwargs["weight"]
+    shape = graph.traced.shapes[weight][-2:] if isinstance(weight, fx.Node) else weight.shape[-2:]  # type: ignore[union-attr]
+    return (int(shape[0]), int(shape[1]))
 
 
 def own_modules(graph: Graph, site: Site) -> list[nn.Module]:

@@ -21,7 +21,12 @@ POOLS = frozenset(
         "adaptive_avg_pool2d adaptive_max_pool2d Upsample UpsamplingNearest2d interpolate"
     ).split(" ")
 )
-RESHAPES = frozenset("view reshape flatten Flatten unflatten squeeze unsqueeze permute transpose contiguous getitem".split(" "))
+RESHAPES = frozenset(
+    (
+        "view reshape flatten Flatten unflatten squeeze unsqueeze permute transpose contiguous getitem pad ZeroPad2d "
+        "ConstantPad2d ReflectionPad2d ReplicationPad2d CircularPad2d"
+    ).split(" ")
+)
 PLAIN = frozenset("Identity Dropout Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout LocalResponseNorm".split(" ")) | SAME
 SUMS = frozenset("add iadd sub isub".split(" "))
 CONCATS = frozenset("cat concat concatenate".split(" "))

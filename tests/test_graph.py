@@ -235,3 +235,14 @@ def refusals(graph, target, outside, inside) -> list[str]:
 def test_unknown_layers_are_told_with_the_nearest(bundled):
     with pytest.raises(LayerError, match="no layer 'mixed3z'; nearest: mixed3b, mixed3a"):
         choose(bundled, ("mixed3z",))
+
+
+def test_a_convolution_written_as_a_function_has_its_kernel_in_the_table():
+    class Padded(nn.Conv2d):
+        def forward(self, x):
+            return nn.functional.conv2d(nn.functional.pad(x, (1, 1, 2, 2)), self.weight, self.bias, self.stride)
+
+    graph = trace(nn.Sequential(Padded(3, 4, (5, 3)), nn.ReLU()).eval(), (3, 16, 16))
+    layer = graph.layers["0"]
+    assert (layer.kind, layer.kernel, layer.map_size) == ("Conv2d", (5, 3), (16, 16))
+    assert weights_between(graph, "input", "0").direct

@@ -15,6 +15,7 @@ from generator.analyses.tiles import nmf_pixels
 from generator.records import Faces, Weights
 
 HELD = 0.8  # expanded weights are shown where the tile holds at least this share of them
+GLANCE = 4  # inputs
 ALL_ALIKE = "it reads every position alike"
 ALIKE = 1e-5  # positions whose weights differ by less, relative to the largest, are read alike
 
@@ -22,6 +23,15 @@ ALIKE = 1e-5  # positions whose weights differ by less, relative to the largest,
 def flat_units(kernel: np.ndarray) -> np.ndarray:
     """Which units of [unit, input, row, col] read every position they read alike: bool [unit]. Zeros and NaN are not flat."""
     values = kernel.reshape(*kernel.shape[:2], -1)
+    flat = read_alike(values[:, :GLANCE])  # a few inputs settle nearly every unit
+    silent = ~values[:, :GLANCE].any((1, 2))
+    left = np.nonzero(flat | silent)[0]
+    flat[left] = read_alike(values[left])
+    return flat
+
+
+def read_alike(values: np.ndarray) -> np.ndarray:
+    """`flat_units` of [unit, input, position]."""
     read = np.asarray(values.any(1))  # [unit, position]
     count = read.sum(1)
     with np.errstate(invalid="ignore", over="ignore"):
