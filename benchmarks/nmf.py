@@ -1,11 +1,12 @@
 """Per-neuron NMF of a whole VGG-16 trunk: ours against a loop over scikit-learn's, in one run.
 
-python benchmarks/nmf.py [--json FILE] [--stride N] [--repeat N]
+python benchmarks/nmf.py [--json FILE] [--stride N] [--repeat N] [--weights FILE]
 
 For every neuron of conv1_2 to conv5_3: scikit-learn's NMF (3 components, 200 iterations, nndsvda) of [relu(X), relu(-X)], one
-neuron at a time, and `factor_neurons`, a layer at a time. Times are processor time of this process, which other load disturbs
-little; with OMP_NUM_THREADS=1 they are what an idle core would take. `--stride` lets scikit-learn do every Nth neuron only and
-scales its time.
+neuron at a time, and `factor_neurons`, a layer at a time. Both have one thread, whatever the environment says: their matrices
+are too small to share, and idle threads that wait in a loop would count. Times are processor time of this process, which other
+load disturbs little. `--stride` lets scikit-learn do every Nth neuron only and scales its time. Exit codes: 0, and 2 where the
+checkpoint cannot be used.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import time
 import warnings
 from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from generator.analyses.nmf import factor_neurons, noise_share
@@ -37,9 +41,23 @@ NAMES = dict(
 )
 
 
+def refuse(message: str) -> NoReturn:
+    """Ends the program for a mistake of the user's: one line, exit code 2."""
+    print(f"benchmarks/nmf.py: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
 def trunk(path: Path) -> dict[str, np.ndarray]:
-    """The kernels [unit, input, row, col] of conv1_2 to conv5_3, by name."""
-    weights = load_file(path)
+    """The kernels [unit, input, row, col] of conv1_2 to conv5_3, by name; ends the program without them."""
+    if not path.is_file():
+        refuse(f"no VGG-16 checkpoint at {path}; name one with --weights FILE")
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        refuse(f"{path} cannot be read as safetensors: {error}")
+    missing = [key for key in (f"features.{index}.weight" for index in NAMES) if key not in weights]
+    if missing:
+        refuse(f"{path} is not a VGG-16 trunk: it has no {missing[0]}")
     return {name: weights[f"features.{index}.weight"].astype(np.float32) for index, name in NAMES.items()}
 
 
@@ -109,7 +127,7 @@ def layer_row(name: str, kernel: np.ndarray, stride: int, repeat: int) -> dict[s
         "theirs_raw": float(np.median(raw)),
         "theirs_refit": float(np.median(refitted)),
         "least_lead": float(lead.min()),
-        "noise": found.noise,
+        "noise": float(np.median(found.noise)),
         "same_colours": float((same[0] >= 0.99).mean()),
         "same_maps": float((same[1] >= 0.99).mean()),
     }
@@ -163,7 +181,9 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     kernels = trunk(options.weights)
-    rows = [layer_row(name, kernel, options.stride, options.repeat) for name, kernel in kernels.items()]
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        rows = [layer_row(name, kernel, options.stride, options.repeat) for name, kernel in kernels.items()]
     whole = summary(rows)
     print_table(rows, whole)
     if options.json:

@@ -8,6 +8,7 @@ the span alone.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -135,21 +136,27 @@ def _widest(rays: np.ndarray, unit: np.ndarray, units: int) -> np.ndarray:
 
 def _widest_few(rays: np.ndarray) -> np.ndarray:
     """[unit, slot, r] -> [unit, r, r]: the rows of largest |determinant|; of equals the earliest."""
-    rank = rays.shape[2]
-    choices = np.array(list(combinations(range(rays.shape[1]), rank)))
-    size = np.abs(_determinants(rays[:, choices]))
-    best = np.argmax(size >= size.max(1, keepdims=True) * (1 - TIED), axis=1)
+    choices = _choices(*rays.shape[1:])
+    slots = np.ascontiguousarray(rays.transpose(2, 1, 0))
+    size = np.abs(_determinants([slots[:, slot] for slot in choices.T]))
+    best = np.argmax(size >= size.max(0) * (1 - TIED), axis=0)
     return rays[np.arange(len(rays))[:, None], choices[best]]
 
 
-def _determinants(a: np.ndarray) -> np.ndarray:
-    """Of matrices [..., r, r], r = 1, 2 or 3; spelled out because a factorisation of each is slower."""
-    if a.shape[-1] == 1:
-        return np.asarray(a[..., 0, 0])
-    if a.shape[-1] == 2:
-        return np.asarray(a[..., 0, 0] * a[..., 1, 1] - a[..., 0, 1] * a[..., 1, 0])
+@lru_cache(maxsize=64)
+def _choices(slots: int, rank: int) -> np.ndarray:
+    return np.array(list(combinations(range(slots), rank)))
+
+
+def _determinants(rows: list[np.ndarray]) -> np.ndarray:
+    """Of matrices given as r rows [r, ...], r = 1, 2 or 3; spelled out because a factorisation of each is slower."""
+    if len(rows) == 1:
+        return np.asarray(rows[0][0])
+    if len(rows) == 2:
+        return np.asarray(rows[0][0] * rows[1][1] - rows[0][1] * rows[1][0])
+    a, b, c = rows
     turns = [(axis, (axis + 1) % 3, (axis + 2) % 3) for axis in range(3)]
-    return np.asarray(sum(a[..., 0, i] * (a[..., 1, j] * a[..., 2, k] - a[..., 1, k] * a[..., 2, j]) for i, j, k in turns))
+    return np.asarray(sum(a[i] * (b[j] * c[k] - b[k] * c[j]) for i, j, k in turns))
 
 
 def _distinct(rays: np.ndarray) -> np.ndarray:

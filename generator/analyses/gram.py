@@ -22,7 +22,7 @@ class Grams:
 def position_grams(weights: np.ndarray) -> Grams:
     """Gram matrices of float32 weights [unit, input, position], whatever their scale."""
     with np.errstate(all="ignore"):
-        gram = np.matmul(weights.transpose(0, 2, 1), weights).astype(np.float64)
+        gram = _products(weights).astype(np.float64)
         square = np.einsum("upp->u", gram).copy()
         norm = np.sqrt(square)
         for unit in np.nonzero(~((square > SAFE[0]) & (square < SAFE[1])))[0]:
@@ -31,6 +31,16 @@ def position_grams(weights: np.ndarray) -> Grams:
     gram /= np.where(usable, square, 1.0)[:, None, None]
     gram[~usable] = 0.0
     return Grams(gram, norm, tuple("" if good else _note(weights[unit]) for unit, good in enumerate(usable)))
+
+
+def _products(weights: np.ndarray) -> np.ndarray:
+    """X X.T of every neuron: float32 [unit, position, position]."""
+    # torch's batched product takes half the time of numpy's here, which is felt: this is one of the dearest steps. It is
+    # imported late, since nothing else in the analyses needs it.
+    import torch
+
+    inputs = torch.from_numpy(np.require(weights, np.float32, ["C", "W"]))
+    return np.asarray(torch.bmm(inputs.transpose(1, 2), inputs).numpy())
 
 
 def _rescaled(weights: np.ndarray) -> tuple[np.ndarray, float, float]:

@@ -19,7 +19,8 @@ PENALTY = 1e-5
 LIFT = 1e-3  # added to every start: an entry at zero would take several steps to leave it
 SWEEPS = 2  # over the factors, for one refit of the mixes
 STAGES = (8, 16)  # steps after which the number of starts falls to a third
-STEPS, PATIENCE, GAIN = 80, 20, 3e-5  # at most so many steps; until PATIENCE of them bring less than GAIN of the energy
+STEPS, PATIENCE, GAIN = 32, 16, 3e-5  # at most so many steps; until PATIENCE of them bring less than GAIN of the energy
+STRIDE, LONGER, FURTHER, LONGEST = 0.5, 1.1, 0.05, 1.2  # extrapolation: its first length, how it grows, and how far
 TINY = 1e-30
 BYTES = 1 << 26  # of Gram matrices at a time, one for each start
 BETTER = 1e-5  # a seeded start wins only where it explains this much more, relatively
@@ -125,13 +126,14 @@ def _descend(gram: np.ndarray, maps: np.ndarray, steps: int) -> tuple[np.ndarray
     maps = unit_columns(maps)
     first = energy(gram, maps, PENALTY)
     rows = ahead = np.ascontiguousarray(maps.transpose(0, 2, 1))  # [unit, factor, position]: a map is then one run of memory
-    stride = np.full((len(maps), 1, 1), 0.5)
+    stride = np.full((len(maps), 1, 1), STRIDE)
+    ridge = PENALTY * np.eye(maps.shape[2])
     for _ in range(steps):
-        new = _step(gram, ahead)
-        new /= np.maximum(np.sqrt((new * new).sum(2, keepdims=True)), TINY)
+        new = _step(gram, ahead, ridge)
+        new /= np.maximum(np.sqrt(np.einsum("ufp,ufp->uf", new, new)), TINY)[:, :, None]
         change = new - rows
-        back = ((ahead - new) * change).sum((1, 2), keepdims=True) > 0
-        stride = np.where(back, stride / 2, np.minimum(stride * 1.05 + 0.02, 0.98))
+        back = (np.einsum("ufp,ufp->u", ahead - new, change) > 0)[:, None, None]
+        stride = np.where(back, stride / 2, np.minimum(stride * LONGER + FURTHER, LONGEST))
         change *= np.where(back, 0.0, stride)
         rows, ahead = new, np.maximum(change + new, 0.0)
     last = np.ascontiguousarray(rows.transpose(0, 2, 1))
@@ -140,23 +142,25 @@ def _descend(gram: np.ndarray, maps: np.ndarray, steps: int) -> tuple[np.ndarray
     return np.where(worse[:, None, None], maps, last), np.where(worse, first, share)
 
 
-def _step(gram: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _step(gram: np.ndarray, rows: np.ndarray, ridge: np.ndarray) -> np.ndarray:
     """Mixes refitted, then every factor's map in turn at its least-squares optimum, the others held: [unit, factor,
     position].
     """
     columns = rows.transpose(0, 2, 1)
-    inverse = np.linalg.inv(rows @ columns + PENALTY * np.eye(rows.shape[1]))
+    inverse = np.linalg.inv(rows @ columns + ridge)
     towards = inverse @ (rows @ gram)  # B X.T
     mixing = (towards @ columns) @ inverse  # B B.T
-    weight = np.maximum((1 + PENALTY) * np.einsum("uff->uf", mixing), TINY)[:, :, None]  # the penalty is on |map| |mix|
+    own = mixing.reshape(len(rows), -1)[:, :: rows.shape[1] + 1]  # its diagonal
+    weight = np.maximum((1 + PENALTY) * own, TINY)[:, :, None]  # the penalty is on |map| |mix|
     mixing /= weight
     towards /= weight
-    np.einsum("uff->uf", mixing)[...] = 0.0  # a map's own share is what is solved for
-    rows = rows.copy()
-    for factor in [*range(rows.shape[1])] * SWEEPS:
-        rest = (mixing[:, factor, None, :] @ rows)[:, 0]
-        np.maximum(towards[:, factor] - rest, 0.0, out=rows[:, factor])
-    return rows
+    own[...] = 0.0  # a map's own share is what is solved for
+    # With the units last each of these small sums is one run along memory.
+    mixing, towards, rows = (part.transpose(1, 2, 0).copy() for part in (mixing, towards, rows))
+    for factor in [*range(len(rows))] * SWEEPS:
+        rest = np.einsum("gu,gpu->pu", mixing[factor], rows)
+        np.maximum(towards[factor] - rest, 0.0, out=rows[factor])
+    return np.ascontiguousarray(rows.transpose(2, 0, 1))
 
 
 def _canonical(gram: np.ndarray, maps: np.ndarray) -> np.ndarray:

@@ -147,7 +147,7 @@ def _with_mixes(weights: np.ndarray, grams: Grams, maps: np.ndarray) -> tuple[np
     """Mixes fitted to unit-length maps; the length of each mix goes to its map. Returns maps, readings, explained."""
     inverse = inverse_gram(maps)
     held = maps.swapaxes(1, 2) @ grams.gram @ maps
-    length = np.sqrt(np.maximum(np.einsum("ufg,ugh,uhf->uf", inverse, held, inverse), 0.0))
+    length = np.sqrt(np.maximum(((inverse @ held) * inverse).sum(2), 0.0))
     fit = (maps @ inverse) / np.where(length > 0, length, np.inf)[:, None, :]
     readings = _read(weights, fit, grams)
     explained = np.clip((inverse * held).sum((1, 2)), 0.0, 1.0)
@@ -160,7 +160,7 @@ def _read(weights: np.ndarray, fit: np.ndarray, grams: Grams) -> np.ndarray:
     norm = np.where(np.isfinite(grams.norm) & (grams.norm > 0), grams.norm, np.inf)
     with np.errstate(all="ignore"):
         scaled = (fit / norm[:, None, None]).astype(np.float32)
-        readings = np.matmul(scaled.transpose(0, 2, 1), weights.transpose(0, 2, 1), dtype=np.float32)
+        readings = np.matmul(np.ascontiguousarray(scaled.transpose(0, 2, 1)), weights.transpose(0, 2, 1), dtype=np.float32)
     for unit in np.nonzero((grams.norm < 1e-12) | (grams.norm > 1e15) | ~np.isfinite(grams.norm))[0]:
         usable = grams.notes[unit] == ""
         readings[unit] = ((weights[unit].astype(np.float64) / norm[unit]) @ fit[unit]).T if usable else 0.0
