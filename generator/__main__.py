@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +76,8 @@ def build(spec: str, output: Path | None, quiet: bool) -> None:
     from generator.spec import load_spec
 
     loaded = load_spec(spec)  # before torch is imported: a mistake in it is told at once
-    from generator.build import build as run
+    with _leaving_at_once():
+        from generator.build import build as run
     from generator.progress import Progress
 
     summary = run(loaded, output or loaded.folder / loaded.output.folder, Progress(quiet))
@@ -92,7 +97,8 @@ def check(spec: str) -> None:
     from generator.spec import load_spec
 
     loaded = load_spec(spec)  # before torch, as above
-    from generator.build import check as run
+    with _leaving_at_once():
+        from generator.build import check as run
 
     for line in run(loaded):
         click.echo(line)
@@ -168,6 +174,23 @@ def init(source: str, weights: str, output: str, force: bool) -> None:
     click.echo(f"{output}: written; next: atlas build {output}")
 
 
+@contextmanager
+def _leaving_at_once() -> Iterator[None]:
+    """While torch is imported an interrupt ends the program on the spot: its code does not survive one, and nothing has been
+    written yet.
+    """
+    before = signal.signal(signal.SIGINT, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _leave(*_: object) -> None:
+    os.write(2, b"interrupted\n")
+    os._exit(INTERRUPTED)
+
+
 def _of_spec(spec: str, name: str | None) -> tuple[list[ModelSpec], Path]:
     """The models of a spec, or the one of that name; and the spec's folder."""
     from generator.spec import load_spec
@@ -181,8 +204,9 @@ def _of_spec(spec: str, name: str | None) -> tuple[list[ModelSpec], Path]:
 
 def _traced(model: ModelSpec, folder: Path) -> tuple[tuple[int, int, int], Graph]:
     """The model's input shape (channels, rows, cols) and its graph."""
-    from generator.graph import trace
-    from generator.models import load_model
+    with _leaving_at_once():
+        from generator.graph import trace
+        from generator.models import load_model
 
     loaded = load_model(model, folder)
     return loaded.input_shape, trace(loaded.module, loaded.input_shape)
