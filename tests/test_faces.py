@@ -178,3 +178,13 @@ def test_wrong_arguments_are_refused():
         make_faces([], 1, FaceOptions(side="outputs"))
     with pytest.raises(ValueError, match="units"):
         make_faces([weights(noise(4, 5, 3, 3))], 5)
+
+
+def test_a_neuron_with_next_to_no_weight_is_said_to_be_all_but_dead():
+    kernel = np.random.default_rng(5).standard_normal((6, 4, 3, 3)).astype(np.float32)
+    kernel[2] *= 1e-5
+    kernel[3] = 0
+    notes = make_faces([weights(kernel)], 6).notes
+    assert "all but dead" in notes[2]
+    assert "all but dead" not in notes[3]
+    assert notes[0] == ""

@@ -23,6 +23,8 @@ from generator.records import Faces, NeuronFactors, Weights
 
 SIDES = ("neurons", "inputs")
 BARS = 12  # inputs in a bar chart
+FAINT = 1e-3  # a norm below this share of the layer's median is next to nothing
+FADED = "its weights are less than a thousandth of the layer's median in norm: it is all but dead"
 PRUNED = 0.1  # the share of exact zeros from which a neuron's note names them
 BLANK = (0xF7, 0xF7, 0xF7)  # zero in the signed colours, and the gap between signed maps
 GREY = 128  # zero in an RGB picture
@@ -215,7 +217,19 @@ def _notes(notes: tuple[str, ...], shown: Sequence[Weights]) -> tuple[str, ...]:
         note or (f"{share:.0%} of its weights are exactly zero" if share >= PRUNED else "")
         for note, share in zip(notes, zeros, strict=True)
     ]
-    return tuple(f"{note}: it is dead, whatever it reads" if note == ZERO else note for note in found)
+    faint = _faint(shown)
+    return tuple(
+        f"{note}: it is dead, whatever it reads" if note == ZERO else "; ".join(filter(None, (note, FADED if fades else "")))
+        for note, fades in zip(found, faint, strict=True)
+    )
+
+
+def _faint(shown: Sequence[Weights]) -> np.ndarray:
+    """Which units have next to no weight beside the others of their layer, as weight decay leaves them: bool [unit]."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        squares = np.sum([np.square(weights.kernel).sum((1, 2, 3), dtype=np.float64) for weights in shown], axis=0)
+        usable = squares[np.isfinite(squares) & (squares > 0)]
+        return np.asarray((squares > 0) & (squares < FAINT**2 * (np.median(usable) if len(usable) else 0.0)))
 
 
 def _zero_share(kernel: np.ndarray) -> np.ndarray:
