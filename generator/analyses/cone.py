@@ -15,6 +15,7 @@ import numpy as np
 
 NEGATIVE = 1e-7  # how far below zero an entry of a unit vector may lie and still count as zero
 PARALLEL = 1e-7  # two rows whose cross product is shorter than this share of their lengths define no ray
+MOST = 81  # positions whose pairs are all tried
 FLAT = 1e-2  # a simplex with a smaller determinant (of unit vectors) is no picture: its maps are all but equal
 TIED = 1e-6  # determinants this close, relatively, are a tie; the earliest positions win
 ELEMENTS = 1 << 15  # of one temporary array: small enough to stay in the processor's cache
@@ -25,10 +26,13 @@ def simplex(basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The widest simplex of non-negative unit vectors in each span, where the span is full of them.
 
     basis: float64 [unit, position, r], orthonormal columns, r = 1, 2 or 3.
-    Returns found: bool [unit], and maps: float64 [unit, position, r], >= 0, columns of unit length, zero where not found.
+    Returns found: bool [unit], and maps: float64 [unit, position, r], >= 0, columns of unit length, zero where not found. Of
+    very large maps none is looked for: the pairs of positions would be too many.
     """
     units, positions, rank = basis.shape
     found, maps = np.zeros(units, bool), np.zeros(basis.shape)
+    if rank == 3 and positions > MOST:
+        return found, maps
     pairs = len(_corners(positions, rank)[0])
     step = max(1, ELEMENTS // max(1, pairs))
     for start in range(0, units, step):
