@@ -1,4 +1,4 @@
-"""Every torchvision classifier from spec to site, `layers: auto`, random weights: does it build, how long, how much memory.
+"""Torchvision classifiers from spec to site, `layers: auto`, random weights: does it build, how long, how much memory.
 
 python benchmarks/torchvision_models.py [--only PATTERN ...] [--json FILE] [--seconds N]
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+FEW = "squeezenet1_0 mobilenet_v3_small shufflenet_v2_x0_5 mnasnet0_5 resnet18 densenet121 googlenet vit_b_32".split()
 SPEC = """title: {name}
 models:
   - name: model
@@ -71,7 +72,7 @@ def in_a_process(name: str, seconds: int) -> dict[str, Any]:
 def main() -> None:
     """Print a line a model, and write all as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", nargs="+", default=["*"], help="globs over model names")
+    parser.add_argument("--only", nargs="+", default=FEW, help="globs over model names; '*' for all, hours")
     parser.add_argument("--seconds", type=int, default=300, help="at most this long for one model")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--one", help=argparse.SUPPRESS)

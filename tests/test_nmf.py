@@ -312,3 +312,11 @@ def test_on_vgg_16_pictures_reach_the_bound_and_do_not_depend_on_the_seed():
         assert np.median(one.explained / one.bound) >= 0.99, name
         same += [worst_cosine(a, b, any_order=False) >= 0.99 for a, b in zip(flat(one), flat(two), strict=True)]
     assert np.mean(same) >= 0.99
+
+
+def test_a_very_large_kernel_is_factored_by_search_alone():
+    kernel = np.cumsum(np.cumsum(np.random.default_rng(3).standard_normal((2, 16, 11, 11)), 2), 3).astype(np.float32)
+    found = factor_neurons(kernel)
+    assert (found.maps >= 0).all()
+    assert (found.explained > 0.97 * found.bound).all()
+    assert (found.explained <= found.bound + 1e-6).all()
