@@ -82,23 +82,9 @@ def stop_nodes(graph: Graph, target: Site, sources: Sequence[Site], blocked: Seq
     for site in dict.fromkeys([*sources, *blocked]):
         if site is target:
             continue
-        met = first_met(graph, target, site)
+        met = nodes_between(graph, target.start, site.carriers) & site.carriers
         stops |= dict.fromkeys({common_carrier(graph, site, met)} if len(met) > 1 else met, site)
     return stops
-
-
-def first_met(graph: Graph, target: Site, source: Site) -> set[fx.Node]:
-    """The carriers of the source that a walk back from the target meets first."""
-    met, queue, seen = set(), [target.start], {target.start}
-    while queue:
-        node = queue.pop()
-        if node in source.carriers:
-            met.add(node)
-            continue
-        fresh = [parent for parent in graph.open_paths[node] if parent not in seen]
-        seen.update(fresh)
-        queue += fresh
-    return met
 
 
 def common_carrier(graph: Graph, site: Site, met: set[fx.Node]) -> fx.Node:

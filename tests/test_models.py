@@ -220,7 +220,7 @@ def test_every_torchvision_name_is_built(tmp_path, monkeypatch):
 def test_every_torchvision_name_takes_its_input(tmp_path, name):
     loaded = load_model(spec(f"torchvision:{name}"), tmp_path)
     with torch.no_grad():
-        loaded.module(torch.zeros(1, *loaded.input_shape))
+        assert loaded.module(torch.zeros(1, *loaded.input_shape)) is not None
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_the_input_is_as_large_as_the_model_was_made_for(tmp_path, name, side):
     loaded = load_model(spec(f"torchvision:{name}"), tmp_path)
     assert loaded.input_shape == (3, side, side)
     with torch.no_grad():
-        loaded.module(torch.zeros(1, *loaded.input_shape))
+        assert loaded.module(torch.zeros(1, *loaded.input_shape)) is not None
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
@@ -408,7 +408,7 @@ def test_a_module_of_the_same_name_that_was_there_before_stays(nets, monkeypatch
 
 def test_pythons_own_modules_are_not_replaced_by_files_beside_the_spec(nets):
     (nets / "json.py").write_text("raise RuntimeError\n")
-    load_model(spec("nets:small"), nets)
+    assert load_model(spec("nets:small"), nets).module is not None
 
 
 def test_an_installed_module_needs_no_file(tmp_path):

@@ -23,6 +23,13 @@ def convolution(step: Step, field: Field, weight: Tensor, stride: Any, padding: 
     return f.on_map(pulled, step.size()[1:])
 
 
+def fixed(step: Step, weight: Any) -> Tensor:
+    """A weight given to a function, which must not depend on the image."""
+    if step.depends(weight):
+        raise Nonlinear("has weights that depend on the image")
+    return step.constant(weight)
+
+
 def conv_module(step: Step, field: Field) -> Pulled:
     """`nn.Conv2d`."""
     m = step.module
@@ -34,9 +41,7 @@ def conv_function(step: Step, field: Field) -> Pulled:
     """`functional.conv2d` with a weight that does not depend on the image."""
     names = "input weight bias stride padding dilation groups"
     x, weight, _, *rest = step.arguments(names, stride=1, padding=0, dilation=1, groups=1)
-    if step.depends(weight):
-        raise Nonlinear("has a kernel that depends on the image")
-    return [(x, convolution(step, field, step.constant(weight), *rest))]
+    return [(x, convolution(step, field, fixed(step, weight), *rest))]
 
 
 def transposed(step: Step, field: Field, weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int) -> Field:
@@ -59,9 +64,7 @@ def transposed_function(step: Step, field: Field) -> Pulled:
     """`functional.conv_transpose2d`."""
     names = "input weight bias stride padding output_padding groups dilation"
     x, weight, _, stride, padding, _, groups, dilation = step.arguments(names, stride=1, padding=0, groups=1, dilation=1)
-    if step.depends(weight):
-        raise Nonlinear("has a kernel that depends on the image")
-    return [(x, transposed(step, field, step.constant(weight), stride, padding, dilation, groups))]
+    return [(x, transposed(step, field, fixed(step, weight), stride, padding, dilation, groups))]
 
 
 def linear(step: Step, field: Field, weight: Tensor) -> Field:
@@ -86,9 +89,7 @@ def linear_module(step: Step, field: Field) -> Pulled:
 def linear_function(step: Step, field: Field) -> Pulled:
     """`functional.linear` with a constant weight."""
     x, weight = step.arguments("input weight")
-    if step.depends(weight):
-        raise Nonlinear("has weights that depend on the image")
-    return [(x, linear(step, field, step.constant(weight).float()))]
+    return [(x, linear(step, field, fixed(step, weight).float()))]
 
 
 def matmul(step: Step, field: Field) -> Pulled:
