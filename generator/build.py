@@ -162,8 +162,7 @@ def model_facts(spec: Spec, opened: Opened, progress: Progress) -> ModelFacts:
 
 def face_options(spec: Spec) -> FaceOptions:
     """How pictures are made, from the spec."""
-    side = {"positions": "neurons", "inputs": "inputs"}[spec.nmf.side]
-    return FaceOptions(spec.nmf.factors, spec.nmf.method, side, spec.nmf.seed)
+    return FaceOptions(spec.nmf.factors, spec.nmf.method, spec.nmf.side, spec.nmf.seed)
 
 
 Feeds = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]

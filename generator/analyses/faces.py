@@ -21,7 +21,7 @@ from generator.analyses.tiles import level, nmf_pixels
 from generator.pictures import signed_colours
 from generator.records import Faces, NeuronFactors, Weights
 
-SIDES = ("neurons", "inputs")
+SIDES = ("positions", "inputs")
 BARS = 12  # inputs in a bar chart
 FAINT = 1e-3  # a norm below this share of the layer's median is next to nothing
 FADED = "its weights are less than a thousandth of the layer's median in norm: it is all but dead"
@@ -44,7 +44,7 @@ class FaceOptions:
 
     factors: int = 3
     method: str = "semi-nmf"
-    side: str = "neurons"  # or 'inputs': channel factors shared by the layer, signed maps
+    side: str = "positions"  # or 'inputs': channel factors shared by the layer, signed maps
     seed: int = 0
 
 
