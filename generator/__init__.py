@@ -2,18 +2,17 @@
 
 The stages, in order; each hands the next one frozen records (`records`), numpy from `expand` on:
 
-1. `spec` reads atlas.yaml, or tells every mistake in it with its line and column (`positions`, `errors`).
+1. `spec` reads atlas.yaml, or tells every mistake in it with its line and column (`values`, `positions`, `errors`).
 2. `models` builds each model that the spec names and loads its weights: the bundled network, torchvision's, one's own.
 3. `trace` records the operations of one run, `sites` finds which of their results hold the same neurons, `naming` gives those
    addresses; `graph` is the table of layers, which of them a spec names (`globs`), and which feeds which.
 4. `expand` reads off the weights between two layers, by pulling a `field` back from the target through the linear stand-in of
    every operation on the way (`linear`). Torch stops there. `cancellation` says how much of an indirect weight is left.
 5. `analyses` make facts of weights: the largest connections, the factors of a neuron's kernel, every neuron's picture.
-6. `views`, `pages`, `neuron_page` and `twin` turn the facts into what pages say, in `wording` and `pictures`, under `addresses`
-   that stay.
+6. `pages` turns the facts into what each page says, in words and `pictures`, under `addresses` that stay.
 7. `render` fills the templates with it, one layer at a time.
 8. `site` writes the files beside the target and swaps them in whole.
 
-`build` runs them all and reads as a table of contents; `__main__` is the command `atlas`; `progress` says how far it is and
-`starter` writes a first spec. Nothing is imported here, so that help and mistakes come at once.
+`build` runs them all and reads as a table of contents; `__main__` is the command `atlas`, `commands` what it can do; `progress` says
+how far it is and `starter` writes a first spec. Nothing is imported here, so that help and mistakes come at once.
 """

@@ -1,6 +1,7 @@
 """Where everything of the site lies: stable names for files and folders, from the names of models, layers and neurons.
 
-`{model}/{layer}/{unit}.html`. Names are used as they are; only what a host or a file system would not keep is written
+`{model}/{layer}/{unit}.html`; the page of a pair of layers is `{model}/{target}/from-{source}.html`, of a family
+`families/{family}.html`. Names are used as they are; only what a host or a file system would not keep is written
 otherwise, and never so that two names become one.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 
 HOW_TO_READ = "how-to-read.html"
+FAMILIES = "families"  # the folder of the families' pages, in the site's own
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]|[.]$")
 _LEADING = ("_", ".")  # hosts drop names that begin so: GitHub Pages' Jekyll the first, its artifact the second
 
@@ -19,11 +21,38 @@ def folder(name: str) -> str:
     return f"~{safe}" if safe.startswith(_LEADING) else safe
 
 
+FLAT = 2_900  # neurons whose pages lie in their layer's own folder; git and hosts are slow with over 3,000 entries
+BLOCK = 1_000  # neurons to a folder in larger layers
+
+
+def neuron_folder(address: str, unit: int, neurons: int) -> str:
+    """The folder of a neuron's page, in the model's: its layer's, or in a layer of over FLAT neurons one for each thousand.
+
+    It stands beside the layer's own, so that every neuron's page is as deep as any other: `classifier.0~3000/3147.html`.
+    """
+    return folder(address) if neurons <= FLAT else f"{folder(address)}~{unit // BLOCK * BLOCK}"
+
+
 def neuron_file(unit: int) -> str:
-    """The page of a neuron, in its layer's folder."""
+    """The name of a neuron's page."""
     return f"{unit}.html"
+
+
+def neuron_page(address: str, unit: int, neurons: int) -> str:
+    """The page of a neuron, from its model's folder."""
+    return f"{neuron_folder(address, unit, neurons)}/{neuron_file(unit)}"
 
 
 def anchor(unit: int) -> str:
     """A neuron's place in the grid of its layer's page."""
     return f"u{unit}"
+
+
+def pair_file(source: str) -> str:
+    """The page of a layer's weights on the layer `source`, in the folder of the layer that reads."""
+    return f"from-{folder(source)}.html"
+
+
+def family_file(name: str) -> str:
+    """The page of a family, in the folder of families: its name in lower case, hyphens for what is not a letter or digit."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".html"

@@ -119,6 +119,11 @@ class Largest:
     share: np.ndarray  # float32 [neuron, rank]: squared norm over the neuron's squared weight with the whole layer, 0..1
     shown: np.ndarray  # float32 [neuron]: sum of share over the ranks
     left_out: int  # how many connections to this layer a table leaves out
+    spread: np.ndarray | None = (
+        None  # int32 [neuron, bin]: how many of its norms, shown or not, lie in each of the bins 0..reach
+    )
+    reach: np.ndarray | None = None  # float32 [neuron]: upper edge of the last bin, its largest finite norm
+    floor: np.ndarray | None = None  # float32 [neuron]: 99th percentile of its norms with positions and inputs shuffled
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,24 @@ class Pair:
     weights: Weights
     reads: Largest  # per neuron of weights.target
     writes: Largest  # per neuron of weights.source
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What can be said of each neuron of a layer in a number, and which neurons of the layer are alike.
+
+    Of the weights that feed it from outside the layer (`LayerFacts.reads`, direct or expanded); NaN where undefined.
+    """
+
+    norm: np.ndarray  # float32 [unit]: L2 norm of all its weights
+    sparsity: np.ndarray  # float32 [unit]: 0 (all weights alike in size) to 1 (a single one); Hoyer, JMLR 5, 2004, section 3.1
+    zeros: np.ndarray  # float32 [unit]: share of its weights that are exactly zero
+    positive: np.ndarray  # float32 [unit]: share of the absolute weight that is positive
+    bias: np.ndarray | None  # float32 [unit]: bias with the batch norm folded in; None where the layer has none
+    norm_scale: np.ndarray | None  # float32 [unit]: scale (gamma over standard deviation) of its batch norm; None without one
+    alike: np.ndarray  # int32 [unit, rank]: neurons of the layer with the most alike weights, most alike first
+    cosine: np.ndarray  # float32 [unit, rank]: cosine of the weights of the two, -1..1
+    place: np.ndarray  # int32 [unit]: its place in an order of the layer in which alike neurons stand together
 
 
 @dataclass(frozen=True)
@@ -141,6 +164,7 @@ class LayerFacts:
     reads: tuple[Pair, ...]  # layers before it first, then those inside it (a block reads its own bottlenecks too)
     writes: tuple[Pair, ...]
     refused: tuple[str, ...]  # one line for each neighbour whose weights cannot be read, and why
+    statistics: Statistics | None = None  # None where it reads no layer of the atlas
 
 
 @dataclass(frozen=True)
@@ -151,6 +175,36 @@ class ModelFacts:
     provenance: Provenance
     input_shape: tuple[int, int, int]  # channels, rows, cols
     layers: tuple[LayerFacts, ...]  # in order of computation
+
+
+@dataclass(frozen=True)
+class Members:
+    """Neurons of one layer that belong to a family."""
+
+    model: str
+    layer: str
+    units: tuple[int, ...]  # ascending
+
+
+@dataclass(frozen=True)
+class Family:
+    """A named group of neurons, as the user names them."""
+
+    name: str
+    file: str  # of its page, in the folder of families; unlike that of any other
+    note: str  # Markdown, may be ''
+    members: tuple[Members, ...]  # in the order of models and of layers; at least one neuron
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the user says of a layer or of a neuron."""
+
+    model: str
+    layer: str
+    unit: int | None  # None: on the layer as a whole
+    text: str  # Markdown
+    path: str  # file it came from, for messages
 
 
 @dataclass(frozen=True)
@@ -165,3 +219,6 @@ class AtlasFacts:
     scaled_by_source: bool  # whether norms were multiplied by the source's own batch-norm scale
     factors: int
     models: tuple[ModelFacts, ...]
+    families: tuple[Family, ...] = ()
+    notes: tuple[Note, ...] = ()
+    oembed: tuple[str, ...] = ()  # layers, as the spec names them, whose neurons get oEmbed files

@@ -10,23 +10,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from generator.addresses import HOW_TO_READ
 from generator.analyses.connections import SIGN_RULE
-from generator.neuron_page import NeuronPages
-from generator.pages import (
-    Common,
-    Link,
-    ModelContext,
-    absolute,
-    alias_pages,
-    aliased,
-    branch_units,
-    index_page,
-    layer_page,
-    model_page,
-)
+from generator.pages.alias import alias_pages, aliased, branch_units
+from generator.pages.common import Common, Link, ModelContext, absolute
+from generator.pages.index import index_page
+from generator.pages.layer import layer_page
+from generator.pages.model import model_page
+from generator.pages.neuron import NeuronPages
+from generator.pages.twin import layer_json
+from generator.pages.views import face_grid, face_tiles
 from generator.pictures import png, sprite
 from generator.records import AtlasFacts, ModelFacts
-from generator.twin import layer_json
-from generator.views import face_grid, face_tiles
 
 _HERE = Path(__file__).resolve().parent
 
@@ -91,22 +84,21 @@ def _how_to_read(atlas: AtlasFacts) -> Common:
 def _model_files(renderer: Renderer, context: ModelContext) -> Iterator[tuple[str, bytes]]:
     """The files of one model, from its folder."""
     yield "index.html", renderer.html("model.html", page=model_page(context))
-    for place, layer in enumerate(context.model.layers):
-        where = context.views[layer.layer.address].folder
-        for path, content in _layer_files(renderer, context, place):
-            yield f"{where}/{path}", content
+    for place in range(len(context.model.layers)):
+        yield from _layer_files(renderer, context, place)
     for path, page in alias_pages(context):
         yield path, renderer.html("alias.html", page=page)
 
 
 def _layer_files(renderer: Renderer, context: ModelContext, place: int) -> Iterator[tuple[str, bytes]]:
-    """The files of one layer, from its folder."""
+    """The files of one layer, from its model's folder."""
     facts = context.model.layers[place]
-    yield "index.html", renderer.html("layer.html", page=layer_page(context, place))
+    view = context.views[facts.layer.address]
+    yield f"{view.folder}/index.html", renderer.html("layer.html", page=layer_page(context, place))
     tiles = face_tiles(facts)
     if tiles is not None:
-        yield "faces.png", png(sprite(tiles)[0])
-    yield "layer.json", layer_json(context.model, facts)
+        yield f"{view.folder}/faces.png", png(sprite(tiles)[0])
+    yield f"{view.folder}/layer.json", layer_json(context.model, facts)
     neurons = NeuronPages(context, place)
     for position, unit in enumerate(facts.chosen.tolist()):
-        yield f"{unit}.html", renderer.html("neuron.html", page=neurons.page(position))
+        yield view.page(unit), renderer.html("neuron.html", page=neurons.page(position))

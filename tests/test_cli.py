@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from generator.__main__ import HEADS, main
+from generator.__main__ import main
+from generator.commands.layers import HEADS
 from generator.errors import AtlasError, LayerError
 from generator.progress import Progress, duration
 from generator.records import Layer

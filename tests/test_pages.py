@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import sample_facts as sample
 
-from generator import wording
 from generator.addresses import folder
+from generator.pages import wording
 from generator.records import Branch, Faces, ModelFacts
 from generator.render import beside, count_files, render_site
 

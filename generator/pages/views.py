@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
-from generator.addresses import anchor, folder, neuron_file
+from generator.addresses import FLAT, anchor, folder, neuron_file, neuron_page
 from generator.pictures import BAR_TILE, Grid, bar_tiles, sprite_grid
 from generator.records import Faces, LayerFacts, ModelFacts
 
@@ -23,12 +23,21 @@ class LayerView:
     address: str
     folder: str
     facts: LayerFacts | None  # None: a layer that is read or written but is not part of the atlas
+    neurons: int
     grid: Grid | None  # where the faces lie in the layer's sprite; None where there are none
     chosen: frozenset[int]
     leads: tuple[Markup, ...]  # [unit] the opening of a link to the neuron from a page of another layer, with its face
     tails: tuple[Markup, ...]  # [unit] the rest of it: the neuron's short name
     style: Markup  # the rule that cuts this layer's faces from its sprite, for pages of layers of the same model
     css: str  # its class
+
+    def page(self, unit: int) -> str:
+        """The page of one neuron, from the model's folder."""
+        return neuron_page(self.address, unit, self.neurons)
+
+    def way(self, unit: int) -> str:
+        """The page of one neuron, from its layer's page."""
+        return neuron_file(unit) if self.neurons <= FLAT else f"../{self.page(unit)}"
 
     def alias_of(self, unit: int) -> tuple[str, ...]:
         """The other addresses of one neuron: the branches of the concat that made it."""
@@ -111,12 +120,15 @@ def place(grid: Grid | None, tile: int) -> Markup:
     return Markup(f' style="--x:{column};--y:{line}"')  # two integers
 
 
-def link(view: LayerView, unit: int, prefix: str, with_anchor: bool = False) -> tuple[Markup, Markup]:
-    """A neuron's face and name as a link (or plain, where it has no page), opened and closed; `prefix` leads to its folder."""
+def link(view: LayerView, unit: int, prefix: str | None, with_anchor: bool = False) -> tuple[Markup, Markup]:
+    """A neuron's face and name as a link (or plain, where it has no page), opened and closed.
+
+    `prefix` leads from the page to the model's folder; None says that the page is the layer's own.
+    """
     mark = Markup(f' id="{anchor(unit)}"') if with_anchor else Markup("")
     style = place(view.grid, unit)
     if unit in view.chosen:
-        address = escape(prefix + neuron_file(unit))
+        address = escape(view.way(unit) if prefix is None else prefix + view.page(unit))
         return Markup('<a{} href="{}"{}>').format(mark, address, style), Markup("{}</a>").format(unit)
     return Markup("<span{}{}>").format(mark, style), Markup("{}</span>").format(unit)
 
@@ -125,26 +137,30 @@ def _view(facts: LayerFacts, number: int) -> LayerView:
     """A layer that is part of the atlas."""
     where, grid = folder(facts.layer.address), face_grid(facts)
     chosen = frozenset(facts.chosen.tolist())
-    leads = tuple(_lead(f"../{where}/", unit, place(grid, unit), unit in chosen) for unit in range(facts.layer.neurons))
+    address, neurons = facts.layer.address, facts.layer.neurons
+    leads = tuple(_lead(neuron_page(address, unit, neurons), place(grid, unit), unit in chosen) for unit in range(neurons))
     names = facts.labels or (CHANNEL_NAMES if is_colour_input(facts) else ())
-    tails = tuple(_tail(unit, names, unit in chosen) for unit in range(facts.layer.neurons))
+    tails = tuple(_tail(unit, names, unit in chosen) for unit in range(neurons))
     style = sprite_style(f"s{number}", grid, f"../{where}/faces.png", ROW_SIZE)
-    return LayerView(facts.layer.address, where, facts, grid, chosen, leads, tails, style, f"s{number}")
+    return LayerView(address, where, facts, neurons, grid, chosen, leads, tails, style, f"s{number}")
 
 
 def _outside(address: str, neurons: int) -> LayerView:
     """A layer that has no pages: its neurons are named, without a face and without a link."""
-    leads = (_lead("", 0, Markup(""), False),) * neurons
+    leads = (_lead("", Markup(""), False),) * neurons
     tails = tuple(_tail(unit, (), False) for unit in range(neurons))
     return LayerView(
-        address, folder(address), None, None, frozenset(), leads, tails, sprite_style("sx", None, "", ROW_SIZE), "sx"
+        address, folder(address), None, neurons, None, frozenset(), leads, tails, sprite_style("sx", None, "", ROW_SIZE), "sx"
     )
 
 
-def _lead(prefix: str, unit: int, style: Markup, linked: bool) -> Markup:
-    """The opening of a row's link. All of it is made of folder(), integers and our own markup: nothing to escape."""
+def _lead(page: str, style: Markup, linked: bool) -> Markup:
+    """The opening of a row's link to `page`, from the model's folder.
+
+    All of it is made of folder(), integers and our own markup: nothing to escape.
+    """
     face = f"<i{style}></i>"
-    return Markup(f'<a href="{prefix}{neuron_file(unit)}">{face}' if linked else f"<span>{face}")
+    return Markup(f'<a href="../{page}">{face}' if linked else f"<span>{face}")
 
 
 def _tail(unit: int, labels: Sequence[str], linked: bool) -> Markup:

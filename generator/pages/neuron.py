@@ -9,42 +9,15 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from generator import wording
-from generator.addresses import folder, neuron_file
-from generator.analyses.connections import sign_word
-from generator.pages import Common, Link, ModelContext, absolute, grid_link
-from generator.pictures import data_uri, kernel_strip, png, symmetric_limit
-from generator.records import Largest, Pair, Weights
-from generator.views import LayerView, cell_rule, face_tiles, has_bars, place, scale_to, sprite_style
+from generator.addresses import FLAT, anchor
+from generator.pages import wording
+from generator.pages.common import Common, Link, ModelContext, absolute
+from generator.pages.connections import Table, Tables, made
+from generator.pages.views import LayerView, face_tiles, has_bars, place, scale_to, sprite_style
+from generator.pictures import data_uri, png
 
 FACE_SIZE, FACTOR_SIZE = 224, 64  # CSS pixels of the picture that opens the page, and of each of its factors
 DRIVERS = 3  # inputs shown on either side of zero for each factor
-
-
-class Row(NamedTuple):
-    """One connection of a table."""
-
-    lead: Markup  # opens the link and shows the face
-    kernel: Markup  # names its picture in the table's strip; '' in the first rows, which the style sheet counts itself
-    tail: Markup  # names the neuron and closes the link
-    norm: str
-    share: str
-    word: str  # 'excites', 'inhibits', 'mixed' or 'none'
-    kept: str  # what cancelling paths leave, '' in a table without that column
-
-
-@dataclass(frozen=True)
-class Table:
-    """A neuron's largest connections with one neighbouring layer."""
-
-    name: str  # id of its element
-    address: str  # of the layer at the other end
-    layer: Link | None  # that layer's page; None where it has none
-    css: str  # class whose rule shows the faces of that layer
-    shown: str  # what is shown and what is left out
-    notes: tuple[str, ...]  # size, scale and origin of the kernels, a sentence each
-    cancels: bool  # whether rows say what cancelling paths leave
-    rows: tuple[Row, ...]
 
 
 class Driver(NamedTuple):
@@ -112,10 +85,6 @@ class NeuronPage:
     styles: tuple[Markup, ...]
 
 
-COUNTED_ROWS = 24  # rows whose kernels the style sheet places by counting: it saves 14 bytes a row on every page
-_KERNELS = ("",) * COUNTED_ROWS + tuple(Markup(f' style="--k:{row}"') for row in range(COUNTED_ROWS, 4096))
-
-
 class NeuronPages:
     """Makes the pages of one layer's neurons; what they share is worked out once."""
 
@@ -124,23 +93,24 @@ class NeuronPages:
         self.facts = context.model.layers[place]
         self.common = context.layer_common(place)
         self.view = context.views[self.facts.layer.address]
+        self.home = "" if self.view.neurons <= FLAT else f"../{self.view.folder}/"  # from these pages to their layer's folder
         self.tiles = face_tiles(self.facts)
         self.face_line = wording.face_line(self.facts.faces, context.atlas.factors, self.facts.layer.kind)
         scaled = context.atlas.scaled_by_source
-        self.reads = [_Tables(context, pair, pair.reads, f"r{number}", scaled) for number, pair in enumerate(self.facts.reads)]
+        self.reads = [Tables(context, pair, pair.reads, f"r{number}", scaled) for number, pair in enumerate(self.facts.reads)]
         self.writes = [
-            _Tables(context, pair, pair.writes, f"w{number}", scaled) for number, pair in enumerate(self.facts.writes)
+            Tables(context, pair, pair.writes, f"w{number}", scaled) for number, pair in enumerate(self.facts.writes)
         ]
         self.inputs = _input_places(context, self.facts.faces.sources, self._inputs())
-        own = sprite_style("own", self.view.grid, "faces.png", FACTOR_SIZE)
+        own = sprite_style("own", self.view.grid, f"{self.home}faces.png", FACTOR_SIZE)
         factored = (own,) if self.facts.faces.factors is not None and self.facts.faces.kind == "nmf" else ()
         self.styles = tuple(dict.fromkeys(view.style for view in self._shown_views())) + factored
 
     def page(self, position: int) -> NeuronPage:
         """The page of the neuron `chosen[position]`."""
         facts, unit = self.facts, int(self.facts.chosen[position])
-        reads, read_rules = _made(self.reads, unit)
-        writes, write_rules = _made(self.writes, unit)
+        reads, read_rules = made(self.reads, unit)
+        writes, write_rules = made(self.writes, unit)
         note = facts.faces.notes[unit]
         return NeuronPage(
             common=self._common(position, unit),
@@ -166,16 +136,16 @@ class NeuronPages:
         chosen, address = self.facts.chosen, self.facts.layer.address
         before = int(chosen[position - 1]) if position else None
         after = int(chosen[position + 1]) if position + 1 < len(chosen) else None
-        path = f"{self.context.folder}/{folder(address)}/{neuron_file(unit)}"
+        path = f"{self.context.folder}/{self.view.page(unit)}"
         return replace(
             self.common,
             title=f"{address}:{unit} · {self.context.model.name}",
-            trail=(*self.common.trail, Link("index.html", address)),
+            trail=(*self.common.trail, Link(f"{self.home}index.html", address)),
             here=str(unit),
             canonical=absolute(self.context.atlas.site_url, path),
-            previous=None if before is None else Link(neuron_file(before), str(before)),
-            following=None if after is None else Link(neuron_file(after), str(after)),
-            up=grid_link(unit),
+            previous=None if before is None else Link(self.view.way(before), str(before)),
+            following=None if after is None else Link(self.view.way(after), str(after)),
+            up=Link(f"{self.home}index.html#{anchor(unit)}", "in the grid"),
         )
 
     def _inputs(self) -> int:
@@ -260,70 +230,6 @@ class NeuronPages:
             for value, which in pairs
             if value
         )
-
-
-class _Tables:
-    """A neuron's table with one neighbouring layer; what the tables of a layer share is worked out once."""
-
-    def __init__(self, context: ModelContext, pair: Pair, largest: Largest, name: str, scaled: bool) -> None:
-        self.view, self.largest, self.name, self.weights = context.views[largest.there], largest, name, pair.weights
-        self.link = context.layer_link(largest.there, "../")
-        self.reading = largest.direction == "reads"
-        self.scale = pair.weights.source_scale if scaled else None
-        self.how = wording.how_obtained(pair.weights)
-        self.size = wording.kernel_line(pair.weights)
-
-    def is_beside(self, unit: int) -> bool:
-        """Whether the other layer is inside this one (or this one inside it), on another branch than the neuron's."""
-        here, there = self.largest.here, self.largest.there
-        inside = there.startswith(f"{here}.") or here.startswith(f"{there}.")
-        return inside and not self.largest.norm[unit].any()
-
-    def table(self, unit: int) -> tuple[Table, Markup]:
-        """A neuron's table, and the rule that shows its kernels. Connections that are exactly zero get no row."""
-        kept = np.flatnonzero(self.largest.norm[unit] != 0)
-        others = self.largest.other[unit, kept]
-        kernels = shown_kernels(self.weights, self.scale, unit, others, self.reading)
-        limit = symmetric_limit(kernels)
-        zeros = self.largest.norm.shape[1] - len(kept)
-        shown = wording.left_out_line(len(kept), self.largest.left_out, zeros, float(self.largest.shown[unit]))
-        notes = (wording.sentence(f"{self.size}; {wording.colour_limits(limit)}"), self.how) if len(kept) else (self.how,)
-        rows = tuple(map(Row, *self._columns(unit, kept, others))) if len(kept) else ()
-        rule = cell_rule(self.name, data_uri(kernel_strip(kernels, limit)), *kernels.shape[1:]) if rows else Markup("")
-        cancels = self.weights.cancellation is not None
-        return Table(self.name, self.view.address, self.link, self.view.css, shown, notes, cancels, rows), rule
-
-    def _columns(self, unit: int, kept: np.ndarray, others: np.ndarray) -> tuple[Sequence, ...]:
-        """The columns of the table, in the order of Row."""
-        largest, view, units = self.largest, self.view, others.tolist()
-        norms = wording.norm_cells(largest.norm[unit, kept].tolist())
-        shares = [wording.share_cell(share) for share in largest.share[unit, kept].tolist()]
-        words = list(map(sign_word, largest.excitation[unit, kept].tolist(), largest.inhibition[unit, kept].tolist()))
-        leads, tails = [view.leads[other] for other in units], [view.tails[other] for other in units]
-        return leads, _KERNELS[: len(units)], tails, norms, shares, words, self._remaining(unit, others)
-
-    def _remaining(self, unit: int, others: np.ndarray) -> list[str]:
-        """What cancelling paths leave of each connection."""
-        left = self.weights.cancellation
-        if left is None:
-            return [""] * len(others)
-        values = left[unit, others] if self.reading else left[others, unit]
-        return [wording.kept_cell(value) for value in values.tolist()]
-
-
-def shown_kernels(weights: Weights, scale: np.ndarray | None, unit: int, others: np.ndarray, reading: bool) -> np.ndarray:
-    """The kernels of a table, float32 `[rank, row, col]`, times the source's own scale `[input]` where norms are too."""
-    if reading:
-        picked = weights.kernel[unit, others]
-        return picked if scale is None else picked * np.abs(scale)[others, None, None]
-    picked = weights.kernel[others, unit]
-    return picked if scale is None else picked * np.abs(scale[unit])
-
-
-def _made(tables: Sequence[_Tables], unit: int) -> tuple[tuple[Table, ...], tuple[Markup, ...]]:
-    """One neuron's tables in one direction, and the rules of those that show kernels."""
-    made = [one.table(unit) for one in tables if not one.is_beside(unit)]
-    return tuple(table for table, _ in made), tuple(rule for _, rule in made if rule)
 
 
 def _input_places(context: ModelContext, sources: Sequence[str], inputs: int) -> list[tuple[LayerView, int]]:

@@ -1,0 +1,58 @@
+"""Second addresses: pages that lead from the branches of a concat to the neurons they made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from generator.addresses import anchor, folder, neuron_page
+from generator.pages.common import ModelContext, absolute
+from generator.records import Branch, LayerFacts, ModelFacts
+
+
+@dataclass(frozen=True)
+class AliasPage:
+    """A second address of a neuron or a layer, leading to the first."""
+
+    root: str
+    address: str
+    same_as: str
+    href: str
+    canonical: str
+
+
+def aliased(model: ModelFacts) -> Iterator[tuple[LayerFacts, Branch]]:
+    """The branches of concats that get aliases.
+
+    A branch that is a layer of the atlas itself has pages of its own and gets none; of several concats the first counts.
+    """
+    taken = {folder(facts.layer.address) for facts in model.layers}
+    for facts in model.layers:
+        for branch in facts.layer.branches:
+            if folder(branch.address) not in taken:
+                taken.add(folder(branch.address))
+                yield facts, branch
+
+
+def branch_units(facts: LayerFacts, branch: Branch) -> list[int]:
+    """The neurons of a branch that have pages, by their number in the concat."""
+    return facts.chosen[(facts.chosen >= branch.start) & (facts.chosen < branch.stop)].tolist()
+
+
+def alias_pages(context: ModelContext) -> Iterator[tuple[str, AliasPage]]:
+    """Pages that lead from the branches of concats to the neurons they made: path from the model's folder, and page."""
+    for facts, branch in aliased(context.model):
+        layer, there, where = facts.layer.address, folder(facts.layer.address), folder(branch.address)
+        index = f"{there}/index.html"
+        yield f"{where}/index.html", _alias(context, branch.address, layer, index, f"#{anchor(branch.start)}")
+        for unit in branch_units(facts, branch):
+            own = unit - branch.start
+            page = _alias(context, f"{branch.address}:{own}", f"{layer}:{unit}", neuron_page(layer, unit, facts.layer.neurons))
+            yield neuron_page(branch.address, own, branch.stop - branch.start), page
+
+
+def _alias(context: ModelContext, address: str, same_as: str, path: str, mark: str = "") -> AliasPage:
+    """A page that leads to `path`, from the model's folder, and to the place `mark` on it."""
+    return AliasPage(
+        "../../", address, same_as, f"../{path}{mark}", absolute(context.atlas.site_url, f"{context.folder}/{path}")
+    )

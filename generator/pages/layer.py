@@ -1,0 +1,120 @@
+"""The page of a layer: every neuron's picture in one grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from markupsafe import Markup
+
+from generator.pages import wording
+from generator.pages.common import Common, Link, ModelContext
+from generator.pages.strips import Tile, median_explained
+from generator.pages.views import IN_STRIP, LayerView, link, sprite_style
+from generator.records import Faces, LayerFacts, Pair
+
+GRID_SIZES = ((128, 72), (512, 48), (1 << 30, 36))  # CSS pixels of a face on its layer's page, up to so many neurons
+
+
+@dataclass(frozen=True)
+class TileGroup:
+    """Faces that stand together under one name."""
+
+    name: str
+    tiles: tuple[Tile, ...]
+
+
+class Neighbour(NamedTuple):
+    """A layer that this one reads or writes to."""
+
+    address: str
+    link: Link | None
+    kernel: str
+    how: str
+
+
+@dataclass(frozen=True)
+class LayerPage:
+    """Everything the page of a layer says."""
+
+    common: Common
+    address: str
+    facts: tuple[tuple[str, str], ...]
+    explained: str
+    face_line: str
+    groups: tuple[TileGroup, ...]
+    pageless: int  # neurons without a page
+    reads: tuple[Neighbour, ...]
+    writes: tuple[Neighbour, ...]
+    refused: tuple[str, ...]
+    css: str
+    styles: tuple[Markup, ...]
+
+
+def layer_page(context: ModelContext, place: int) -> LayerPage:
+    """The page of a layer: every neuron's picture in one grid."""
+    facts = context.model.layers[place]
+    view = context.views[facts.layer.address]
+    target = next(size for most, size in GRID_SIZES if facts.layer.neurons <= most)
+    return LayerPage(
+        common=context.layer_common(place),
+        address=facts.layer.address,
+        facts=_layer_facts(facts),
+        explained=_layer_explained(facts.faces, context.atlas.factors),
+        face_line=wording.face_line(facts.faces, context.atlas.factors, facts.layer.kind),
+        groups=tuple(_groups(facts, view)),
+        pageless=facts.layer.neurons - len(facts.chosen),
+        reads=tuple(_neighbour(context, pair, pair.weights.source) for pair in facts.reads),
+        writes=tuple(_neighbour(context, pair, pair.weights.target) for pair in facts.writes),
+        refused=facts.refused,
+        css="g",
+        styles=(sprite_style("g", view.grid, "faces.png", target, IN_STRIP),),
+    )
+
+
+def _layer_facts(facts: LayerFacts) -> tuple[tuple[str, str], ...]:
+    """What a layer is, term by term."""
+    layer = facts.layer
+    said = (
+        ("Kind", layer.kind),
+        ("Neurons", f"{layer.neurons:,}"),
+        ("Kernel", wording.size(layer.kernel) if layer.kernel else ""),
+        ("Stride", wording.size(layer.stride) if layer.stride else ""),
+        ("Map", wording.size(layer.map_size) if layer.map_size else ""),
+        ("Parameters", f"{layer.parameters:,}" if layer.parameters else ""),
+        ("Also named", wording.listed(layer.aliases)),
+    )
+    return tuple((term, value) for term, value in said if value)
+
+
+def _layer_explained(faces: Faces, factors: int) -> str:
+    """How well the pictures of a layer tell its weights."""
+    median = median_explained(faces)
+    if not median or faces.factors is None:
+        return ""
+    noise = wording.percent(faces.factors.noise) if np.isfinite(faces.factors.noise) else "an unknown share"
+    many = f"{wording.COUNTS[factors]} factors explain" if factors > 1 else "one factor explains"
+    return f"In the median neuron {many} {median} of the squared weight; in noise of the same shape {noise}."
+
+
+def _groups(facts: LayerFacts, view: LayerView) -> Iterator[TileGroup]:
+    """The neurons of a layer; those of a concat stand by branch."""
+    tiles = [Tile(*link(view, unit, None, with_anchor=True)) for unit in range(facts.layer.neurons)]
+    at = 0
+    for branch in sorted(facts.layer.branches, key=lambda one: one.start):
+        if branch.start > at:
+            yield TileGroup("", tuple(tiles[at : branch.start]))
+        if branch.stop > max(at, branch.start):
+            start = max(at, branch.start)
+            yield TileGroup(branch.address, tuple(tiles[start : branch.stop]))
+        at = max(at, branch.stop)
+    if at < len(tiles):
+        yield TileGroup("", tuple(tiles[at:]))
+
+
+def _neighbour(context: ModelContext, pair: Pair, address: str) -> Neighbour:
+    """A layer at the other end, and how the weights between the two were had."""
+    kernel, how = wording.kernel_line(pair.weights), wording.how_obtained(pair.weights)
+    return Neighbour(address, context.layer_link(address, "../"), kernel, how)

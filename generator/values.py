@@ -1,0 +1,123 @@
+"""What a value of a spec may be: each kind says what was expected where something else was found."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StrictInt, StrictStr, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from generator.errors import nearest
+
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
+RESERVED = ("404.html", "families", "how-to-read.html", "index.html", "sitemap", "static")  # names the site needs for itself
+SOURCE = re.compile(r"bundled|torchvision:[a-z][a-z0-9_]*|[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
+EVERY = "**"  # the glob that every layer fits
+UNITS = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
+
+Units = tuple[int, int | None]  # first and last unit, both included; a last of None is the layer's last
+
+
+def _refuse(expected: str) -> PydanticCustomError:
+    return PydanticCustomError("expected", "{expected}", {"expected": expected})
+
+
+def _line(value: str) -> str:
+    """Text of one line that says something."""
+    if not value.strip() or not value.isprintable():
+        raise _refuse("one line of text that is not empty")
+    return value.strip()
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value) or len(value) > 64:
+        raise _refuse("a name fit for a folder: letters, digits, '.', '_' and '-', a letter or digit first, 64 at most")
+    if value.lower() in RESERVED:
+        raise _refuse("another name: the site has a file or folder of this one")
+    return value
+
+
+def _source(value: str) -> str:
+    if SOURCE.fullmatch(value):
+        return value
+    bare = re.fullmatch(r"[a-z][a-z0-9_]*", value)
+    hint = nearest(value, ["bundled"]) or (f"; perhaps torchvision:{value}" if bare else "")
+    raise _refuse(f"'bundled', 'torchvision:NAME' or 'package.module:callable'{hint}")
+
+
+def _weights(value: str) -> str:
+    return "none" if value.lower() == "none" else _line(value)
+
+
+def _site_url(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        good = (
+            url.scheme in ("http", "https")
+            and bool(url.hostname)
+            and not (url.query or url.fragment or re.search(r"\s", value))
+        )
+    except ValueError:
+        good = False
+    if not good:
+        raise _refuse("an absolute address without query: 'https://example.org/atlas/'")
+    return value.rstrip("/") + "/"
+
+
+def _units(value: object) -> Units:
+    """12 -> (12, 12); '3-7' -> (3, 7); 'all' -> (0, None)."""
+    if value == "all":
+        return 0, None
+    match = UNITS.fullmatch(str(value).strip()) if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+    if not match:
+        raise _refuse("a unit (12), a range with both ends included ('0-15') or 'all'")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        raise _refuse(f"a range that ascends: '{last}-{first}'")
+    return first, last
+
+
+def _as_list(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _for_every_layer(value: object) -> object:
+    return value if isinstance(value, dict) else {EVERY: value}
+
+
+def _square(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (int, list)):
+        raise _refuse("pixels of a square (224), [rows, cols] or [channels, rows, cols]")
+    return value if isinstance(value, list) else [value, value]
+
+
+def _identifier(value: str) -> str:
+    if not value.isidentifier():
+        raise _refuse("the name of a keyword argument")
+    return value
+
+
+_ONE_UNIT = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^(all|\d+(\s*-\s*\d+)?)$"}]}
+_UNIT_LIST = {"anyOf": [*_ONE_UNIT["anyOf"], {"type": "array", "items": _ONE_UNIT, "minItems": 1}]}
+_NEURONS = {"anyOf": [*_UNIT_LIST["anyOf"], {"type": "object", "additionalProperties": _UNIT_LIST}]}
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+_PIXELS = {"type": "integer", "minimum": 1, "maximum": 4096}
+_SIZE = {"anyOf": [_PIXELS, {"type": "array", "items": _PIXELS, "minItems": 2, "maxItems": 3}]}
+
+Line = Annotated[StrictStr, AfterValidator(_line)]
+Lines = Annotated[tuple[Line, ...], Field(min_length=1), BeforeValidator(_as_list), WithJsonSchema(_TEXTS)]
+UnitList = Annotated[tuple[Annotated[Units, PlainValidator(_units)], ...], Field(min_length=1), BeforeValidator(_as_list)]
+Neurons = Annotated[dict[str, UnitList], Field(min_length=1), BeforeValidator(_for_every_layer), WithJsonSchema(_NEURONS)]
+Beside = Line  # a file or folder, relative to the spec
+Pixels = Annotated[StrictInt, Field(ge=1, le=4096)]
+Size = Annotated[tuple[Pixels, ...], Field(min_length=2, max_length=3), BeforeValidator(_square), WithJsonSchema(_SIZE)]
+Name = Annotated[
+    StrictStr, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$", "maxLength": 64})
+]
+Source = Annotated[StrictStr, AfterValidator(_source), WithJsonSchema({"type": "string", "pattern": f"^({SOURCE.pattern})$"})]
+WeightsOf = Annotated[StrictStr, AfterValidator(_weights)]
+Argument = Annotated[StrictStr, AfterValidator(_identifier)]
+Licence = Annotated[StrictStr, AfterValidator(_line)]
+SiteUrl = Annotated[StrictStr, AfterValidator(_site_url), WithJsonSchema({"type": "string", "pattern": r"^https?://[^?#\s]+$"})]
