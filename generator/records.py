@@ -119,9 +119,8 @@ class Largest:
     share: np.ndarray  # float32 [neuron, rank]: squared norm over the neuron's squared weight with the whole layer, 0..1
     shown: np.ndarray  # float32 [neuron]: sum of share over the ranks
     left_out: int  # how many connections to this layer a table leaves out
-    spread: np.ndarray | None = (
-        None  # int32 [neuron, bin]: how many of its norms, shown or not, lie in each of the bins 0..reach
-    )
+    # int32 [neuron, bin]: how many of its norms, shown or not, lie in each of the bins 0..reach; zero, NaN and Inf lie in none
+    spread: np.ndarray | None = None
     reach: np.ndarray | None = None  # float32 [neuron]: upper edge of the last bin, its largest finite norm
     floor: np.ndarray | None = None  # float32 [neuron]: 99th percentile of its norms with positions and inputs shuffled
 
@@ -144,12 +143,12 @@ class Statistics:
 
     norm: np.ndarray  # float32 [unit]: L2 norm of all its weights
     sparsity: np.ndarray  # float32 [unit]: 0 (all weights alike in size) to 1 (a single one); Hoyer, JMLR 5, 2004, section 3.1
-    zeros: np.ndarray  # float32 [unit]: share of its weights that are exactly zero
+    zeros: np.ndarray  # float32 [unit]: share of its weights that are exactly zero, padding left out
     positive: np.ndarray  # float32 [unit]: share of the absolute weight that is positive
     bias: np.ndarray | None  # float32 [unit]: bias with the batch norm folded in; None where the layer has none
     norm_scale: np.ndarray | None  # float32 [unit]: scale (gamma over standard deviation) of its batch norm; None without one
-    alike: np.ndarray  # int32 [unit, rank]: neurons of the layer with the most alike weights, most alike first
-    cosine: np.ndarray  # float32 [unit, rank]: cosine of the weights of the two, -1..1
+    alike: np.ndarray  # int32 [unit, rank]: neurons of the layer with the most alike weights, most alike first; -1: no more
+    cosine: np.ndarray  # float32 [unit, rank]: cosine of the weights of the two, above zero; NaN where `alike` is -1
     place: np.ndarray  # int32 [unit]: its place in an order of the layer in which alike neurons stand together
 
 
@@ -183,7 +182,7 @@ class Members:
 
     model: str
     layer: str
-    units: tuple[int, ...]  # ascending
+    units: tuple[int, ...]  # each once, in the order in which the user names them
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from generator.analyses.spread import noise_floor, spread
 from generator.records import Largest, Weights
 
 ONE_SIDED = 0.8  # the share of the absolute weight from which a connection is called by its sign
 SIGN_RULE = "A connection excites or inhibits where at least 80% of its absolute weight has that sign, and is mixed otherwise."
 BROKEN_RULE = "A connection whose weights hold NaN or Inf has no share and stands first, so that it is seen."
 BYTES = 1 << 24  # of one temporary array
+CACHED = 1 << 16  # elements of one that is gone over many times: small enough for the processor's cache
 
 
 def strengths(kernel: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
@@ -68,6 +70,7 @@ def _table(weights: Weights, norms: np.ndarray, k: int, direction: str, scale: n
     excitation, inhibition = signed_parts(weights.kernel, unit, source, scale)
     share = _shares(own, other)
     ends = (weights.target, weights.source)
+    counts, reach = spread(own)
     return Largest(
         here=ends[0] if reading else ends[1],
         there=ends[1] if reading else ends[0],
@@ -79,6 +82,9 @@ def _table(weights: Weights, norms: np.ndarray, k: int, direction: str, scale: n
         share=share,
         shown=np.minimum(share.sum(1, dtype=np.float64), 1.0).astype(np.float32),
         left_out=own.shape[1] - other.shape[1],
+        spread=counts,
+        reach=reach,
+        floor=noise_floor(weights.kernel, scale, direction),
     )
 
 
@@ -87,19 +93,26 @@ def top(norms: np.ndarray, k: int) -> np.ndarray:
     rank].
     """
     rows, columns = norms.shape
-    k = max(0, min(k, columns))
+    found = np.zeros((rows, max(0, min(k, columns))), np.int32)
+    step = max(1, CACHED // max(1, columns))
+    for start in range(0, rows if found.size else 0, step):
+        found[start : start + step] = _top(norms[start : start + step], found.shape[1])
+    return found
+
+
+def _top(norms: np.ndarray, k: int) -> np.ndarray:
     keys = -np.ascontiguousarray(norms, dtype=np.float32)
     keys[np.isnan(keys)] = -np.inf
-    if k == 0:
-        return np.zeros((rows, 0), np.int32)
     limit = np.partition(keys, k - 1, axis=1)[:, k - 1, None]
-    # All that are smaller than the limit come in, then the first that equal it.
-    equal = keys == limit
-    missing = k - (keys < limit).sum(1, keepdims=True)
-    kept = (keys < limit) | (equal & (np.cumsum(equal, axis=1) <= missing))
-    columns_kept = np.nonzero(kept)[1].reshape(rows, k)
-    order = np.argsort(np.take_along_axis(keys, columns_kept, 1), axis=1, kind="stable")
-    return np.take_along_axis(columns_kept, order, 1).astype(np.int32)
+    kept = keys <= limit
+    crowded = np.nonzero(kept.sum(1) > k)[0]
+    if len(crowded):  # all that are smaller than the limit come in, then the first that equal it
+        equal = keys[crowded] == limit[crowded]
+        missing = k - (keys[crowded] < limit[crowded]).sum(1, keepdims=True)
+        kept[crowded] &= ~equal | (np.cumsum(equal, axis=1) <= missing)
+    columns = np.nonzero(kept)[1].reshape(len(keys), k)
+    order = np.argsort(np.take_along_axis(keys, columns, 1), axis=1, kind="stable")
+    return np.take_along_axis(columns, order, 1).astype(np.int32)
 
 
 def signed_parts(
