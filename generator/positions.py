@@ -114,8 +114,11 @@ def found(value: object) -> str:
     return named.get(type(value), str(value))
 
 
-def compose(path: Path | str) -> tuple[Any, Positions, list[Problem]]:
-    """A YAML file as plain data, the places of its values, and what YAML itself would get wrong.
+SPEC_EXPECTED = "a mapping with at least title and models; `atlas init` writes one"
+
+
+def compose(path: Path | str, expected: str = SPEC_EXPECTED) -> tuple[Any, Positions, list[Problem]]:
+    """A YAML file as plain data, the places of its values, and what YAML itself would get wrong; `expected` says what is in it.
 
     Raises SpecError where nothing can be read: no such file, not UTF-8, not YAML, empty, no mapping at the top.
     """
@@ -130,9 +133,7 @@ def compose(path: Path | str) -> tuple[Any, Positions, list[Problem]]:
     if not isinstance(node, yaml.MappingNode):
         what = "an empty file" if node is None else found(None if isinstance(node, yaml.ScalarNode) else [])
         what = "text" if isinstance(node, yaml.ScalarNode) and node.value else what
-        raise SpecError(
-            [f"{file}:1:1: found {what}, expected a mapping with at least title and models; `atlas init` writes one"]
-        )
+        raise SpecError([f"{file}:1:1: found {what}, expected {expected}"])
     reader = _Reader(Positions(file), loader.tags)
     return reader.read(node, (), _point(node.start_mark)), reader.positions, reader.problems
 

@@ -17,11 +17,12 @@ from pydantic import (
     StrictStr,
     ValidationError,
 )
-from pydantic_core import ErrorDetails
+from pydantic.fields import FieldInfo
 
 from generator.errors import SpecError, nearest
 from generator.globs import fits
-from generator.positions import Loc, Positions, Problem, compose, found
+from generator.mistakes import mistakes
+from generator.positions import Loc, Positions, Problem, compose
 from generator.values import (
     EVERY,
     SOURCE,
@@ -36,6 +37,8 @@ from generator.values import (
     Size,
     Source,
     WeightsOf,
+    units_among,
+    units_beyond,
 )
 
 
@@ -109,7 +112,7 @@ class ModelSpec(_Part):
         problems = list(self._outside(pattern, address, count))
         if problems:
             raise SpecError(problems)
-        return tuple(sorted({unit for first, last in self.neurons[pattern] for unit in range(count)[first : _stop(last)]}))
+        return tuple(sorted(units_among(self.neurons[pattern], count)))
 
     def check_neurons(self, counts: Mapping[str, int]) -> None:
         """Hold `neurons` against the chosen layers, address -> neurons; raises SpecError with every mistake."""
@@ -128,16 +131,8 @@ class ModelSpec(_Part):
 
     def _outside(self, pattern: str, address: str, count: int) -> Iterator[str]:
         """A line for each unit or range of a pattern that does not lie in the layer."""
-        for index, (first, last) in enumerate(self.neurons[pattern]):
-            named = first if last is None or (pattern != address and last != first) else last
-            if max(first, named) >= count:
-                shown = str(first) if last in (None, first) else f"'{first}-{last}'"
-                text = f"found {shown}, but {address} has {count} neurons: 0 to {count - 1}"
-                yield self.problem(("neurons", pattern, index), text)
-
-
-def _stop(last: int | None) -> int | None:
-    return None if last is None else last + 1
+        for index, text in units_beyond(self.neurons[pattern], address, count, pattern == address):
+            yield self.problem(("neurons", pattern, index), text)
 
 
 class NmfSpec(_Part):
@@ -225,9 +220,24 @@ class Spec(_Part):
         """The folder the spec is in: relative paths in it are relative to this."""
         return self._path.parent
 
+    def beside(self, key: Literal["families", "notes", "templates", "static"]) -> Path:
+        """The file or the folder that a key names; raises SpecError where there is none."""
+        named, kind = getattr(self, key), "file" if key == "families" else "folder"
+        path = self.folder / named
+        if path.is_file() if kind == "file" else path.is_dir():
+            return path
+        text = f"found '{named}', expected a {kind} that is there{nearest(named, _relatives(self.folder, kind))}"
+        raise SpecError([self.problem((key,), text)])
+
     def problem(self, loc: Loc, text: str) -> str:
         """One line `file:line:column: key: text`; the nearest position that is in the file."""
         return self._positions.line(loc, text)
+
+
+def _relatives(folder: Path, kind: str) -> list[str]:
+    """Files or folders that a spec in this folder could have meant, two levels down."""
+    found = [*folder.glob("*"), *folder.glob("*/*")]
+    return [each.relative_to(folder).as_posix() for each in found if each.is_file() == (kind == "file")]
 
 
 def load_spec(path: Path | str) -> Spec:
@@ -237,7 +247,7 @@ def load_spec(path: Path | str) -> Spec:
     try:
         spec = Spec.model_validate(data)
     except ValidationError as error:
-        problems += _problems(error.errors(include_url=False), positions)
+        problems += mistakes(error.errors(include_url=False), positions, _keys)
     problems += _across(data, positions)
     if spec is None or problems:
         raise SpecError(positions.in_order(problems))
@@ -253,7 +263,7 @@ def lone_model(source: str) -> ModelSpec:
     try:
         return ModelSpec(name=name, source=source)
     except ValidationError as error:
-        raise SpecError(Positions().in_order(_problems(error.errors(include_url=False), Positions()))) from None
+        raise SpecError(Positions().in_order(mistakes(error.errors(include_url=False), Positions(), _keys))) from None
 
 
 _PARTS: dict[int | str, type[_Part]] = {
@@ -262,74 +272,17 @@ _PARTS: dict[int | str, type[_Part]] = {
     "connections": ConnectionsSpec,
     "output": OutputSpec,
 }
-_EXPECTED = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "bool_type": "true or false",
-    "tuple_type": "a list, each item after a '-'",
-    "dict_type": "a mapping of keys and values",
-    "model_type": "a mapping of keys and values",
-    "too_short": "at least {min_length}",
-    "too_long": "at most {max_length}",
-    "greater_than_equal": "{ge} or more",
-    "less_than_equal": "{le} or less",
-}
 
 
-def _problems(errors: list[ErrorDetails], positions: Positions) -> Iterator[Problem]:
-    """All of pydantic's errors; of a list with bad items it says as well that it is too short, which would mislead."""
-    for error in errors:
-        loc = error["loc"]
-        hollow = error["type"] == "too_short" and any(each["loc"][: len(loc)] == loc and each is not error for each in errors)
-        if not hollow:
-            yield _problem(error, positions)
-
-
-def _problem(error: ErrorDetails, positions: Positions) -> Problem:
-    """One of pydantic's errors in our words and at its place in the file."""
-    loc: Loc = tuple(part for part in error["loc"] if part != "[key]")
-    if error["type"] == "missing":
-        return Problem(loc, f"missing, expected: {_description(loc)}")
-    if error["type"] == "extra_forbidden":
-        keys = list((_PARTS[loc[0]] if len(loc) > 1 else Spec).model_fields)
-        text = f"unknown key, expected one of: {', '.join(keys)}{nearest(str(loc[-1]), keys)}"
-        return Problem(loc, text, positions.key_point(loc))
-    point = positions.key_point(loc) if error["loc"] != loc else None
-    return Problem(loc, f"found {_counted(error)}, expected {_expected(error)}{_hint(error)}", point)
-
-
-def _description(loc: Loc) -> str:
-    fields = (_PARTS[loc[0]] if len(loc) > 1 else Spec).model_fields
-    return fields[str(loc[-1])].description or ""
-
-
-def _counted(error: ErrorDetails) -> str:
-    lengths = error["type"] in ("too_short", "too_long")
-    return f"{error['ctx']['actual_length']} of them" if lengths else found(error["input"])
-
-
-def _expected(error: ErrorDetails) -> str:
-    if error["type"] == "literal_error":
-        return str(error["ctx"]["expected"]) + nearest(str(error["input"]), re.findall(r"'(.*?)'", error["ctx"]["expected"]))
-    return _EXPECTED.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
-
-
-def _hint(error: ErrorDetails) -> str:
-    """What to write instead, where that is plain."""
-    value = error["input"]
-    if value is None:
-        return "; leave the key out, or give it a value"
-    if error["type"] == "string_type" and isinstance(value, (bool, int, float)):
-        return (
-            f"; text that looks like a {'truth value' if isinstance(value, bool) else 'number'} needs quotes: '{found(value)}'"
-        )
-    if isinstance(value, str) and value.isdecimal():
-        return "; write it without quotes"
-    return ""
+def _keys(loc: Loc) -> dict[str, FieldInfo]:
+    """The keys of the mapping that a path of the spec lies in."""
+    return (_PARTS[loc[0]] if len(loc) > 1 else Spec).model_fields
 
 
 def _across(data: Any, positions: Positions) -> Iterator[Problem]:
     """What one field says against another; also where other fields are wrong, so that every mistake is told at once."""
+    if isinstance(data, dict) and "oembed" in data and "site_url" not in data:
+        yield Problem(("oembed",), "found layers, expected them only with a site_url: oEmbed needs absolute addresses")
     models = data.get("models") if isinstance(data, dict) else None
     seen: dict[str, str] = {}
     for index, model in enumerate(models if isinstance(models, list) else []):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -66,6 +67,12 @@ def _site_url(value: str) -> str:
     return value.rstrip("/") + "/"
 
 
+def _family(value: str) -> str:
+    if not value.strip() or not value.isprintable() or value != value.strip() or len(value) > 80 or set(value) & set("[]"):
+        raise _refuse("a name of one line, 80 characters at most, without '[' and ']'")
+    return value
+
+
 def _units(value: object) -> Units:
     """12 -> (12, 12); '3-7' -> (3, 7); 'all' -> (0, None)."""
     if value == "all":
@@ -77,6 +84,24 @@ def _units(value: object) -> Units:
     if last < first:
         raise _refuse(f"a range that ascends: '{last}-{first}'")
     return first, last
+
+
+def units_among(units: Sequence[Units], count: int) -> tuple[int, ...]:
+    """The units that are named, of a layer of `count` neurons, each once, in the order in which they are named."""
+    named = (range(count)[first : None if last is None else last + 1] for first, last in units)
+    return tuple(dict.fromkeys(unit for part in named for unit in part))
+
+
+def units_beyond(units: Sequence[Units], address: str, count: int, exact: bool) -> Iterator[tuple[int, str]]:
+    """What is wrong with each unit or range that does not lie in a layer of `count` neurons, with its place in the list.
+
+    Where `exact` is false the list is for several layers: a range may end beyond the layer, but not begin there.
+    """
+    for index, (first, last) in enumerate(units):
+        named = first if last is None or (not exact and last != first) else last
+        if max(first, named) >= count:
+            shown = str(first) if last in (None, first) else f"'{first}-{last}'"
+            yield index, f"found {shown}, but {address} has {count} neurons: 0 to {count - 1}"
 
 
 def _as_list(value: object) -> object:
@@ -102,6 +127,11 @@ def _identifier(value: str) -> str:
 _ONE_UNIT = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^(all|\d+(\s*-\s*\d+)?)$"}]}
 _UNIT_LIST = {"anyOf": [*_ONE_UNIT["anyOf"], {"type": "array", "items": _ONE_UNIT, "minItems": 1}]}
 _NEURONS = {"anyOf": [*_UNIT_LIST["anyOf"], {"type": "object", "additionalProperties": _UNIT_LIST}]}
+FAMILY_NEURONS = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {"anyOf": [*_UNIT_LIST["anyOf"], {"type": "object", "additionalProperties": _UNIT_LIST}]},
+}
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 _PIXELS = {"type": "integer", "minimum": 1, "maximum": 4096}
 _SIZE = {"anyOf": [_PIXELS, {"type": "array", "items": _PIXELS, "minItems": 2, "maxItems": 3}]}
@@ -109,6 +139,7 @@ _SIZE = {"anyOf": [_PIXELS, {"type": "array", "items": _PIXELS, "minItems": 2, "
 Line = Annotated[StrictStr, AfterValidator(_line)]
 Lines = Annotated[tuple[Line, ...], Field(min_length=1), BeforeValidator(_as_list), WithJsonSchema(_TEXTS)]
 UnitList = Annotated[tuple[Annotated[Units, PlainValidator(_units)], ...], Field(min_length=1), BeforeValidator(_as_list)]
+FamilyName = Annotated[StrictStr, AfterValidator(_family)]
 Neurons = Annotated[dict[str, UnitList], Field(min_length=1), BeforeValidator(_for_every_layer), WithJsonSchema(_NEURONS)]
 Beside = Line  # a file or folder, relative to the spec
 Pixels = Annotated[StrictInt, Field(ge=1, le=4096)]
