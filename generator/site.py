@@ -1,7 +1,7 @@
 """The only writer: files into a temporary folder beside the target, then swapped in whole.
 
 What the program made is listed in `atlas-site.json`, in the site itself. Of a site nothing else is ever removed: files that
-someone put there (`CNAME`, `.nojekyll`, a `.git` folder) move along into the new site.
+someone put there (`CNAME`, a `.git` folder) move along into the new site.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from generator.errors import SPEC, AtlasError
 
 MARKER = "atlas-site.json"  # not a dotfile: hosts drop those, and a site fetched back from its host is still known as ours
 MADE_BY = "weight-atlas"
+NO_JEKYLL = ".nojekyll"  # the one dotfile: it tells GitHub Pages to publish a branch as it stands
 _NEW, _OLD = ".atlas-new-", ".atlas-old-"  # between a site's name and a random end: the folders beside it while it is swapped
 
 
@@ -98,7 +99,8 @@ def _write(
 def _check_name(path: str) -> None:
     """Refuse what hosts drop and what would leave the folder; such a name is a mistake of ours."""
     parts = path.split("/")
-    if path == MARKER or any(not part or part.startswith((".", "_")) for part in parts) or "\\" in path:
+    hidden = any(not part or part.startswith((".", "_")) for part in parts) and path != NO_JEKYLL
+    if path == MARKER or hidden or "\\" in path:
         raise ValueError(f"a site cannot hold a file named {path!r}")
 
 

@@ -1,4 +1,4 @@
-"""`atlas init`: a first spec."""
+"""`atlas init`: a first spec, and the workflow that publishes its site."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from generator.errors import AtlasError, SpecError
 @click.option("--weights", default="", help="Weights of the spec: a name of torchvision's, a file, 'none'.")
 @click.option("-o", "--output", metavar="FILE", default="atlas.yaml", show_default=True, help="The spec to write.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
-def init(source: str, weights: str, output: str, force: bool) -> None:
+@click.option(
+    "--github-pages",
+    is_flag=True,
+    help="Write a workflow for GitHub that builds and publishes the site. A spec that is there stays as it is.",
+)
+def init(source: str, weights: str, output: str, force: bool, github_pages: bool) -> None:
     """Write a first, commented spec for a model.
 
     SOURCE is bundled, torchvision:NAME or package.module:callable.
@@ -25,9 +30,18 @@ def init(source: str, weights: str, output: str, force: bool) -> None:
       atlas init
       atlas init torchvision:googlenet -o googlenet.yaml
       atlas init nets:small --weights runs/best.pth
+      atlas init --github-pages
     """
+    if github_pages:
+        _publish(source, weights, Path(output), force)
+        return
     if not force and Path(output).exists():
         raise SpecError([f"{output}: is there already; --force overwrites it"])
+    _write_spec(source, weights, output)
+    click.echo(f"{output}: written; next: atlas build {output}")
+
+
+def _write_spec(source: str, weights: str, output: str) -> None:
     from generator.spec import lone_model
     from generator.starter import starter
 
@@ -38,4 +52,18 @@ def init(source: str, weights: str, output: str, force: bool) -> None:
         Path(output).write_text(text, encoding="utf-8")
     except OSError as error:
         raise AtlasError(f"{output}: cannot be written: {error.strerror}") from None
-    click.echo(f"{output}: written; next: atlas build {output}")
+
+
+def _publish(source: str, weights: str, spec: Path, force: bool) -> None:
+    """The workflow, and a spec where there is none yet."""
+    from generator.spec import load_spec
+    from generator.workflow import left_to_do, workflow_place, write_workflow
+
+    place = workflow_place(spec, force)
+    if not spec.exists():
+        _write_spec(source, weights, str(spec))
+        click.echo(f"{spec}: written")
+    write_workflow(spec, place)
+    click.echo(f"{place}: written; next:")
+    for step in left_to_do(spec, load_spec(spec).site_url):
+        click.echo(f"  {step}")
