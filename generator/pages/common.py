@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from generator.addresses import folder
+from markupsafe import Markup
+
+from generator.addresses import CARD, FAMILIES, folder
 from generator.pages import wording
-from generator.pages.views import layer_views
-from generator.records import AtlasFacts, ModelFacts
+from generator.pages.views import face_grid, layer_views
+from generator.prose import LayerPlace, Places, render
+from generator.records import AtlasFacts, Family, LayerFacts, ModelFacts
 
 
 class Link(NamedTuple):
@@ -33,6 +37,7 @@ class Common:
     previous: Link | None = None
     following: Link | None = None
     up: Link | None = None
+    card: str = ""  # absolute address of the picture shown beside a link to this page; '' without a site_url or a picture
 
 
 def absolute(site_url: str, path: str) -> str:
@@ -40,19 +45,49 @@ def absolute(site_url: str, path: str) -> str:
     return f"{site_url.rstrip('/')}/{path}" if site_url else ""
 
 
+def places_of(atlas: AtlasFacts) -> Places:
+    """Everything that a text may link to."""
+    return Places(places_of_models(atlas.models), {family.name.lower(): family.file for family in atlas.families})
+
+
+def places_of_models(models: tuple[ModelFacts, ...]) -> dict[str, dict[str, LayerPlace]]:
+    """Every layer of every model, with its neurons and those that have pages."""
+    return {
+        model.name: {
+            facts.layer.address: LayerPlace(facts.layer.neurons, frozenset(facts.chosen.tolist())) for facts in model.layers
+        }
+        for model in models
+    }
+
+
+def families_by_neuron(atlas: AtlasFacts, model: ModelFacts) -> dict[tuple[str, int], tuple[Family, ...]]:
+    """The families of every neuron of a model that is in any, in the order of the atlas."""
+    found: dict[tuple[str, int], list[Family]] = defaultdict(list)
+    for family in atlas.families:
+        for members in family.members:
+            if members.model == model.name:
+                for unit in members.units:
+                    found[members.layer, unit].append(family)
+    return {neuron: tuple(families) for neuron, families in found.items()}
+
+
 class ModelContext:
     """A model and what its pages share: the views of its layers, its provenance, its place in the atlas."""
 
     def __init__(self, atlas: AtlasFacts, model: ModelFacts) -> None:
         self.atlas, self.model, self.folder = atlas, model, folder(model.name)
-        self.views = layer_views(model)
+        self.places = places_of(atlas)
+        self.families = families_by_neuron(atlas, model)
+        self.notes = {(note.layer, note.unit): note for note in atlas.notes if note.model == model.name}
+        self.views = layer_views(model, self.families)
         self.provenance = wording.provenance_line(model.provenance)
 
     def model_common(self) -> Common:
         """What the model's own page has in common with all others."""
         trail = (Link("../index.html", self.atlas.title),)
         canonical = absolute(self.atlas.site_url, f"{self.folder}/index.html")
-        return Common("../", self.model.name, trail, self.model.name, canonical, self.provenance, len(self.model.layers))
+        name, layers = self.model.name, len(self.model.layers)
+        return Common("../", name, trail, name, canonical, self.provenance, layers, card=self.showpiece())
 
     def layer_common(self, place: int) -> Common:
         """What the page of a layer has in common with all others."""
@@ -73,9 +108,38 @@ class ModelContext:
             previous=before,
             following=after,
             up=Link("../index.html", self.model.name),
+            card=self.card(layers[place]),
         )
+
+    def card(self, facts: LayerFacts) -> str:
+        """The absolute address of a layer's card; '' without a site_url, or where the layer has no faces."""
+        path = f"{self.folder}/{folder(facts.layer.address)}/{CARD}"
+        return "" if face_grid(facts) is None else absolute(self.atlas.site_url, path)
+
+    def showpiece(self) -> str:
+        """The card that stands for the whole model: of its first layer with pictures."""
+        pictured = [facts for facts in self.model.layers if facts.faces.pixels.size]
+        return self.card(pictured[0]) if pictured else ""
 
     def layer_link(self, address: str, prefix: str) -> Link | None:
         """The page of a layer; None where it has none."""
         view = self.views.get(address)
         return Link(f"{prefix}{view.folder}/index.html", address) if view and view.facts else None
+
+    def families_of(self, address: str, unit: int) -> tuple[Link, ...]:
+        """The families of a neuron, from a page of its model's layers or neurons."""
+        families = self.families.get((address, unit), ())
+        return tuple(Link(f"../../{FAMILIES}/{family.file}", family.name) for family in families)
+
+    def note_on(self, address: str, unit: int | None = None) -> Markup:
+        """What the user says of a neuron, or of a layer as a whole, on a page of the model's layers or neurons; '' if nothing.
+
+        An element of class `words` with everything in it; its headings begin at the second level.
+        """
+        note = self.notes.get((address, unit))
+        return worded(note.text, self.places, "../../", self.model.name) if note else Markup("")
+
+
+def worded(text: str, places: Places, root: str, model: str = "") -> Markup:
+    """A text of the user's as an element of its own; '' where it says nothing."""
+    return Markup('<div class="words">\n{}</div>').format(render(text, places, root, model)) if text.strip() else Markup("")

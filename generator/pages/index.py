@@ -45,5 +45,6 @@ def index_page(atlas: AtlasFacts, contexts: Sequence[ModelContext]) -> IndexPage
         layers = tuple(layer_entry(context, facts, f"{context.folder}/", css) for facts in picked)
         entries.append(ModelEntry(Link(f"{context.folder}/index.html", context.model.name), summary(context.model), layers))
         styles += [strip_style(context, facts, f"{context.folder}/", css) for facts in picked]
-    common = Common("", atlas.title, (), atlas.title, absolute(atlas.site_url, "index.html"))
+    shown_first = contexts[0].showpiece() if contexts else ""
+    common = Common("", atlas.title, (), atlas.title, absolute(atlas.site_url, "index.html"), card=shown_first)
     return IndexPage(common, atlas.description, tuple(entries), tuple(styles))

@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 
+from generator.addresses import pair_file
 from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext
+from generator.pages.sifting import Sifting, family_units, sifting
 from generator.pages.strips import Tile, median_explained
 from generator.pages.views import IN_STRIP, LayerView, link, sprite_style
 from generator.records import Faces, LayerFacts, Pair
@@ -31,6 +33,7 @@ class Neighbour(NamedTuple):
 
     address: str
     link: Link | None
+    pair: str  # the page of the two; '' without one
     kernel: str
     how: str
 
@@ -43,7 +46,11 @@ class LayerPage:
     address: str
     facts: tuple[tuple[str, str], ...]
     explained: str
-    face_line: str
+    shown: str  # what the pictures show, at what scale
+    how: str  # how they and the numbers of the grid's controls were made
+    note: Markup  # the user's, '' without one
+    families: tuple[tuple[Link, int], ...]  # that have members here, and how many
+    sifting: Sifting | None  # the controls of the grid
     groups: tuple[TileGroup, ...]
     pageless: int  # neurons without a page
     reads: tuple[Neighbour, ...]
@@ -63,13 +70,17 @@ def layer_page(context: ModelContext, place: int) -> LayerPage:
         address=facts.layer.address,
         facts=_layer_facts(facts),
         explained=_layer_explained(facts.faces, context.atlas.factors),
-        face_line=wording.face_line(facts.faces, context.atlas.factors, facts.layer.kind),
+        shown=wording.face_shown(facts.faces, context.atlas.factors, facts.layer.kind),
+        how=_how(facts),
+        note=context.note_on(facts.layer.address),
+        families=tuple((link, len(units)) for link, units in family_units(context, facts)),
+        sifting=sifting(context, facts),
         groups=tuple(_groups(facts, view)),
         pageless=facts.layer.neurons - len(facts.chosen),
         reads=tuple(_neighbour(context, pair, pair.weights.source) for pair in facts.reads),
         writes=tuple(_neighbour(context, pair, pair.weights.target) for pair in facts.writes),
         refused=facts.refused,
-        css="g",
+        css="named g" if facts.labels else "g",
         styles=(sprite_style("g", view.grid, "faces.png", target, IN_STRIP),),
     )
 
@@ -101,7 +112,8 @@ def _layer_explained(faces: Faces, factors: int) -> str:
 
 def _groups(facts: LayerFacts, view: LayerView) -> Iterator[TileGroup]:
     """The neurons of a layer; those of a concat stand by branch."""
-    tiles = [Tile(*link(view, unit, None, with_anchor=True)) for unit in range(facts.layer.neurons)]
+    labels = [label.split(",")[0] for label in facts.labels] or [""] * facts.layer.neurons  # of many names the first
+    tiles = [Tile(*link(view, unit, None, with_anchor=True, label=label)) for unit, label in enumerate(labels)]
     at = 0
     for branch in sorted(facts.layer.branches, key=lambda one: one.start):
         if branch.start > at:
@@ -117,4 +129,18 @@ def _groups(facts: LayerFacts, view: LayerView) -> Iterator[TileGroup]:
 def _neighbour(context: ModelContext, pair: Pair, address: str) -> Neighbour:
     """A layer at the other end, and how the weights between the two were had."""
     kernel, how = wording.kernel_line(pair.weights), wording.how_obtained(pair.weights)
-    return Neighbour(address, context.layer_link(address, "../"), kernel, how)
+    reader = context.views[pair.weights.target]
+    page = f"../{reader.folder}/{pair_file(pair.weights.source)}" if reader.facts else ""
+    return Neighbour(address, context.layer_link(address, "../"), page, kernel[:1].upper() + kernel[1:], how)
+
+
+_NUMBERS = (
+    "Norm is the square root of the sum of a neuron’s squared weights, batch norm folded in; explained, the share of that sum "
+    "that its picture tells; sparsity, 0 where all its weights are alike in size and 1 where all but one are zero; similarity "
+    "puts neurons beside those whose weights have the highest cosine with theirs."
+)
+
+
+def _how(facts: LayerFacts) -> str:
+    """How the pictures of a layer were made, and the numbers that sort them."""
+    return " ".join(filter(None, (wording.face_how(facts.faces, facts.layer.kind), _NUMBERS if facts.statistics else "")))

@@ -12,11 +12,13 @@ from markupsafe import Markup
 from generator.addresses import FLAT, anchor
 from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext, absolute
-from generator.pages.connections import Table, Tables, made
+from generator.pages.connections import Table, Tables, kernel_rules, made
+from generator.pages.oembed import oembed_address
+from generator.pages.standing import Alike, Fact, facts_of
 from generator.pages.views import LayerView, face_tiles, has_bars, place, scale_to, sprite_style
 from generator.pictures import data_uri, png
 
-FACE_SIZE, FACTOR_SIZE = 224, 64  # CSS pixels of the picture that opens the page, and of each of its factors
+FACE_SIZE, OWN_SIZE = 224, 56  # CSS pixels of the picture that opens the page, and of others of its layer on it
 DRIVERS = 3  # inputs shown on either side of zero for each factor
 
 
@@ -72,17 +74,23 @@ class NeuronPage:
     unit: int
     label: str
     aliases: tuple[str, ...]
+    families: tuple[Link, ...]
+    note: Markup  # what the user says of it, '' if nothing
     picture: Picture | None
     place: Markup  # names its face in the layer's own sprite
     explained: str
-    face_line: str
+    face_line: str  # what the picture shows
+    face_how: str  # how it was made, in more words
     factors: tuple[Factor, ...]
     bars: tuple[Bar, ...]
     notes: tuple[str, ...]
+    facts: tuple[Fact, ...]
+    alike: tuple[Markup, ...]  # neurons of the layer with alike weights, as links
     reads: tuple[Table, ...]
     writes: tuple[Table, ...]
     refused: tuple[str, ...]
     styles: tuple[Markup, ...]
+    oembed: str  # absolute address of its oEmbed file; '' where it has none
 
 
 class NeuronPages:
@@ -94,41 +102,49 @@ class NeuronPages:
         self.common = context.layer_common(place)
         self.view = context.views[self.facts.layer.address]
         self.home = "" if self.view.neurons <= FLAT else f"../{self.view.folder}/"  # from these pages to their layer's folder
+        self.alike = Alike(self.facts, self.view)
         self.tiles = face_tiles(self.facts)
-        self.face_line = wording.face_line(self.facts.faces, context.atlas.factors, self.facts.layer.kind)
+        self.face_line = wording.face_shown(self.facts.faces, context.atlas.factors, self.facts.layer.kind)
+        self.face_how = wording.face_how(self.facts.faces, self.facts.layer.kind)
         scaled = context.atlas.scaled_by_source
         self.reads = [Tables(context, pair, pair.reads, f"r{number}", scaled) for number, pair in enumerate(self.facts.reads)]
         self.writes = [
             Tables(context, pair, pair.writes, f"w{number}", scaled) for number, pair in enumerate(self.facts.writes)
         ]
         self.inputs = _input_places(context, self.facts.faces.sources, self._inputs())
-        own = sprite_style("own", self.view.grid, f"{self.home}faces.png", FACTOR_SIZE)
-        factored = (own,) if self.facts.faces.factors is not None and self.facts.faces.kind == "nmf" else ()
-        self.styles = tuple(dict.fromkeys(view.style for view in self._shown_views())) + factored
+        own = sprite_style("own", self.view.grid, f"{self.home}faces.png", OWN_SIZE)
+        factored = self.facts.faces.factors is not None and self.facts.faces.kind == "nmf"
+        beside = (own,) if factored or self.facts.statistics is not None else ()
+        self.styles = tuple(dict.fromkeys(view.style for view in self._shown_views())) + beside
 
     def page(self, position: int) -> NeuronPage:
         """The page of the neuron `chosen[position]`."""
         facts, unit = self.facts, int(self.facts.chosen[position])
-        reads, read_rules = made(self.reads, unit)
-        writes, write_rules = made(self.writes, unit)
-        note = facts.faces.notes[unit]
+        address, note = facts.layer.address, facts.faces.notes[unit]
+        reads, writes = made(self.reads, unit), made(self.writes, unit)
         return NeuronPage(
             common=self._common(position, unit),
-            address=facts.layer.address,
+            address=address,
             unit=unit,
             label=facts.labels[unit] if facts.labels else "",
             aliases=self.view.alias_of(unit),
+            families=self.context.families_of(address, unit),
+            note=self.context.note_on(address, unit),
             picture=self._picture(unit),
             place=place(self.view.grid, unit),
             explained=self._explained(unit),
             face_line=self.face_line,
+            face_how=self.face_how,
             factors=self._factors(unit),
             bars=self._bars(unit),
             notes=(wording.sentence(note),) if note else (),
-            reads=reads,
-            writes=writes,
+            facts=facts_of(facts.statistics, unit),
+            alike=self.alike.of(unit),
+            reads=tuple(one.table for one in reads),
+            writes=tuple(one.table for one in writes),
             refused=facts.refused,
-            styles=(*self.styles, *read_rules, *write_rules),
+            styles=(*self.styles, *kernel_rules((*reads, *writes))),
+            oembed=oembed_address(self.context, facts, unit),
         )
 
     def _common(self, position: int, unit: int) -> Common:

@@ -29,10 +29,7 @@ class LayerEntry:
     """A layer on the page of its model."""
 
     link: Link
-    kind: str
     facts: str
-    explained: str  # median, as '78%'; '' where nothing was factored
-    reads: str
     css: str
     tiles: tuple[Tile, ...]
     more: str  # how many neurons the strip leaves out
@@ -50,12 +47,10 @@ def layer_entry(context: ModelContext, facts: LayerFacts, prefix: str, css: str)
     layer, view = facts.layer, context.views[facts.layer.address]
     shown = spread(layer.neurons, STRIP) if view.grid else []
     tiles = tuple(Tile(*link(view, unit, prefix)) for unit in shown)
-    size = wording.size(layer.kernel) if layer.kernel else ""
-    line = " · ".join(filter(None, (wording.counted(layer.neurons, "neuron"), size)))
-    reads = f"reads {wording.listed(layer.reads)}" if layer.reads else ""
+    line = f"{layer.kind} · {wording.counted(layer.neurons, 'neuron')}" if layer.kind != "input" else ""
     more = f"{layer.neurons - len(tiles):,} more" if tiles and layer.neurons > len(tiles) else ""
     where = Link(f"{prefix}{view.folder}/index.html", layer.address)
-    return LayerEntry(where, layer.kind, line, median_explained(facts.faces), reads, f"{css}{view.css}", tiles, more)
+    return LayerEntry(where, line, f"{css}{view.css}", tiles, more)
 
 
 def strip_style(context: ModelContext, facts: LayerFacts, prefix: str, css: str) -> Markup:

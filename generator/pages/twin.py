@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from generator.records import Largest, LayerFacts, ModelFacts, Pair
+from generator.records import Largest, LayerFacts, ModelFacts, Pair, Statistics
 
 DIGITS = 4  # significant digits kept of each number: more than any page shows
 
@@ -31,6 +31,7 @@ def layer_json(model: ModelFacts, facts: LayerFacts) -> bytes:
         "units": units.tolist(),
         "labels": [facts.labels[unit] for unit in units.tolist()] if facts.labels else [],
         "picture": _picture(facts, units),
+        "statistics": None if facts.statistics is None else _statistics(facts.statistics, units),
         "reads": [_table(pair, pair.reads, units) for pair in facts.reads],
         "writes": [_table(pair, pair.writes, units) for pair in facts.writes],
         "refused": facts.refused,
@@ -49,6 +50,15 @@ def _picture(facts: LayerFacts, units: np.ndarray) -> dict[str, Any]:
     if faces.bars is not None and faces.bar_inputs is not None:
         said |= {"bars": numbers(faces.bars[units]), "bar_inputs": faces.bar_inputs[units].tolist()}
     return said | {"notes": [faces.notes[unit] for unit in units.tolist()]}
+
+
+def _statistics(found: Statistics, units: np.ndarray) -> dict[str, Any]:
+    """The statistics of the neurons; `place` is among all neurons of the layer, and -1 among `alike` is no neuron."""
+    said: dict[str, Any] = {name: numbers(getattr(found, name)[units]) for name in ("norm", "sparsity", "zeros", "positive")}
+    for name, values in (("bias", found.bias), ("norm_scale", found.norm_scale)):
+        said[name] = None if values is None else numbers(values[units])
+    said |= {"alike": found.alike[units].tolist(), "cosine": numbers(found.cosine[units])}
+    return said | {"place": found.place[units].tolist()}
 
 
 def _table(pair: Pair, largest: Largest, units: np.ndarray) -> dict[str, Any]:
@@ -70,6 +80,10 @@ def _table(pair: Pair, largest: Largest, units: np.ndarray) -> dict[str, Any]:
         "inhibition": numbers(largest.inhibition[units]),
         "share": numbers(largest.share[units]),
     }
+    for name in ("spread", "reach", "floor"):
+        values = getattr(largest, name)
+        if values is not None:
+            said[name] = values[units].tolist() if name == "spread" else numbers(values[units])
     if weights.cancellation is not None:
         here = np.broadcast_to(units[:, None], other.shape)
         ends = (here, other) if largest.direction == "reads" else (other, here)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup, escape
 
 from generator.addresses import FLAT, anchor, folder, neuron_file, neuron_page
-from generator.pictures import BAR_TILE, Grid, bar_tiles, sprite_grid
-from generator.records import Faces, LayerFacts, ModelFacts
+from generator.pictures import BAR_TILE, Grid, bar_tiles, data_uri, sprite_grid
+from generator.records import Faces, Family, LayerFacts, ModelFacts
 
 ROW_SIZE = 36  # CSS pixels of a face or kernel in a table row, as near as an integer scale comes
 WIDEST = 48  # and never wider than this
@@ -30,6 +30,7 @@ class LayerView:
     tails: tuple[Markup, ...]  # [unit] the rest of it: the neuron's short name
     style: Markup  # the rule that cuts this layer's faces from its sprite, for pages of layers of the same model
     css: str  # its class
+    named: tuple[Markup, ...]  # [unit] as tails, with the names of the families the neuron is in: for rows that have the room
 
     def page(self, unit: int) -> str:
         """The page of one neuron, from the model's folder."""
@@ -45,9 +46,12 @@ class LayerView:
         return tuple(f"{one.address}:{unit - one.start}" for one in branches if one.start <= unit < one.stop)
 
 
-def layer_views(model: ModelFacts) -> dict[str, LayerView]:
+Families = Mapping[tuple[str, int], Sequence[Family]]  # of every neuron that is in any, by address and unit
+
+
+def layer_views(model: ModelFacts, families: Families) -> dict[str, LayerView]:
     """A view of every layer of the atlas and of every layer at the other end of one of its tables, by address."""
-    views = {facts.layer.address: _view(facts, number) for number, facts in enumerate(model.layers)}
+    views = {facts.layer.address: _view(facts, number, families) for number, facts in enumerate(model.layers)}
     for facts in model.layers:
         for pair in (*facts.reads, *facts.writes):
             target, source = pair.weights.kernel.shape[:2]
@@ -95,7 +99,7 @@ def scale_to(target: float, rows: int, cols: int) -> float:
     return max(1, round(target / longest)) if longest <= 1.5 * target else round(target / longest, 3)
 
 
-def sprite_style(css: str, grid: Grid | None, address: str, target: float, tile: str = " i") -> Markup:
+def sprite_style(css: str, grid: Grid | None, address: str, target: float, tile: str = " ::before") -> Markup:
     """The rule that shows tiles of one sprite at about `target` CSS pixels; `address` is relative to the page.
 
     `tile` selects what shows a tile within an element of class `css`. All of the rule is numbers, our own names and folder(),
@@ -113,27 +117,27 @@ IN_STRIP = ">*::before"  # the tile of a link in a strip or a grid, where a link
 
 
 def place(grid: Grid | None, tile: int) -> Markup:
-    """The style attribute that names one tile of a sprite, with a space before it; '' without a sprite."""
-    if grid is None:
-        return Markup("")
-    column, line = grid.place(tile)
-    return Markup(f' style="--x:{column};--y:{line}"')  # two integers
+    """The style attribute that names one tile of a sprite, with a space before it; '' without a sprite.
+
+    The style sheet works out column and row: it knows that a sprite is SPRITE_COLUMNS tiles wide.
+    """
+    return Markup("") if grid is None else Markup(f" style=--u:{tile}")  # an integer needs no quotes
 
 
-def link(view: LayerView, unit: int, prefix: str | None, with_anchor: bool = False) -> tuple[Markup, Markup]:
+def link(view: LayerView, unit: int, prefix: str | None, with_anchor: bool = False, label: str = "") -> tuple[Markup, Markup]:
     """A neuron's face and name as a link (or plain, where it has no page), opened and closed.
 
     `prefix` leads from the page to the model's folder; None says that the page is the layer's own.
     """
     mark = Markup(f' id="{anchor(unit)}"') if with_anchor else Markup("")
-    style = place(view.grid, unit)
+    style, name = place(view.grid, unit), f"{unit} {label}".rstrip()
     if unit in view.chosen:
         address = escape(view.way(unit) if prefix is None else prefix + view.page(unit))
-        return Markup('<a{} href="{}"{}>').format(mark, address, style), Markup("{}</a>").format(unit)
-    return Markup("<span{}{}>").format(mark, style), Markup("{}</span>").format(unit)
+        return Markup('<a{} href="{}"{}>').format(mark, address, style), Markup("{}</a>").format(name)
+    return Markup("<span{}{}>").format(mark, style), Markup("{}</span>").format(name)
 
 
-def _view(facts: LayerFacts, number: int) -> LayerView:
+def _view(facts: LayerFacts, number: int, families: Families) -> LayerView:
     """A layer that is part of the atlas."""
     where, grid = folder(facts.layer.address), face_grid(facts)
     chosen = frozenset(facts.chosen.tolist())
@@ -141,35 +145,45 @@ def _view(facts: LayerFacts, number: int) -> LayerView:
     leads = tuple(_lead(neuron_page(address, unit, neurons), place(grid, unit), unit in chosen) for unit in range(neurons))
     names = facts.labels or (CHANNEL_NAMES if is_colour_input(facts) else ())
     tails = tuple(_tail(unit, names, unit in chosen) for unit in range(neurons))
+    named = tuple(_tail(unit, names, unit in chosen, families.get((address, unit), ())) for unit in range(neurons))
     style = sprite_style(f"s{number}", grid, f"../{where}/faces.png", ROW_SIZE)
-    return LayerView(address, where, facts, neurons, grid, chosen, leads, tails, style, f"s{number}")
+    return LayerView(address, where, facts, neurons, grid, chosen, leads, tails, style, f"s{number}", named)
 
 
 def _outside(address: str, neurons: int) -> LayerView:
     """A layer that has no pages: its neurons are named, without a face and without a link."""
     leads = (_lead("", Markup(""), False),) * neurons
     tails = tuple(_tail(unit, (), False) for unit in range(neurons))
-    return LayerView(
-        address, folder(address), None, neurons, None, frozenset(), leads, tails, sprite_style("sx", None, "", ROW_SIZE), "sx"
-    )
+    style = sprite_style("sx", None, "", ROW_SIZE)
+    return LayerView(address, folder(address), None, neurons, None, frozenset(), leads, tails, style, "sx", tails)
 
 
 def _lead(page: str, style: Markup, linked: bool) -> Markup:
     """The opening of a row's link to `page`, from the model's folder.
 
-    All of it is made of folder(), integers and our own markup: nothing to escape.
+    All of it is made of folder(), integers and our own markup: nothing to escape, and nothing that needs quotes.
     """
-    face = f"<i{style}></i>"
-    return Markup(f'<a href="../{page}">{face}' if linked else f"<span>{face}")
+    return Markup(f"<a href=../{page}{style}>" if linked else f"<span{style}>")
 
 
-def _tail(unit: int, labels: Sequence[str], linked: bool) -> Markup:
-    """The rest of it: the unit and, in a classifier, what it stands for."""
+NAMES = 2  # families that a row names; the neuron's own page names them all
+
+
+def _tail(unit: int, labels: Sequence[str], linked: bool, families: Sequence[Family] = ()) -> Markup:
+    """The rest of it: the unit and, in a classifier, what it stands for; its families, small, where they are given."""
     name = f"{unit} {labels[unit]}" if labels else f"{unit}"
-    return Markup("{}</a>" if linked else "{}</span>").format(name)
+    said = ", ".join(one.name for one in families[:NAMES]) + (", …" if len(families) > NAMES else "")
+    small = Markup(" <small>{}</small>").format(said) if said else Markup("")
+    return Markup("{}{}</a>" if linked else "{}{}</span>").format(name, small)
 
 
-def cell_rule(name: str, uri: str, rows: int, cols: int) -> Markup:
-    """The rule that shows the kernels of one table; `uri` holds a strip of them, each `rows` by `cols`, side by side."""
-    scale = min(scale_to(ROW_SIZE, rows, cols), WIDEST)
-    return Markup(f'#{name}{{--kr:{rows};--kc:{cols};--ks:{scale:g}}}#{name} b{{background-image:url("{uri}")}}')
+def cell_rules(sheet: bytes, height: int, tables: Sequence[tuple[str, int, int, int]]) -> tuple[Markup, ...]:
+    """The rules that show the kernels of a page's tables, cut from one PNG that is `height` pixels high.
+
+    tables: (id, rows and columns of a kernel, row of the sheet at which its kernels stand side by side) for each.
+    """
+    cells = []
+    for name, rows, cols, top in tables:
+        scale = min(scale_to(ROW_SIZE, rows, cols), WIDEST)
+        cells.append(Markup(f"#{name}{{--kr:{rows};--kc:{cols};--ks:{scale:g};--kt:{top}}}"))
+    return Markup(f'.k{{--kh:{height}}}.k ::after{{background-image:url("{data_uri(sheet)}")}}'), *cells

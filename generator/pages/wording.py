@@ -38,10 +38,10 @@ def percent(share: float) -> str:
 
 
 def share_cell(share: float) -> str:
-    """A share 0..1 in a column of a table: always one decimal, so that the column lines up."""
+    """A share 0..1 in a column of per cents: always one decimal, so that the column lines up."""
     if 0 < share < 0.0005:
-        return "<0.1%"
-    return f"{100 * share:.1f}%" if math.isfinite(share) else "NaN"
+        return "<0.1"
+    return f"{100 * share:.1f}" if math.isfinite(share) else "NaN"
 
 
 def kept_cell(kept: float) -> str:
@@ -89,7 +89,7 @@ def colour_limits(limit: float) -> str:
     """What the two ends of the signed colours stand for."""
     if not limit > 0:
         return "every weight shown is zero"
-    return f"colours run from {MINUS}{plain(limit)} (blue) to {plain(limit)} (red)"
+    return f"blue{NO_BREAK}{MINUS}{plain(limit)} to red{NO_BREAK}{plain(limit)}"
 
 
 def left_out_line(shown_rows: int, left_out: int, dropped_zeros: int, shown: float) -> str:
@@ -119,6 +119,22 @@ def how_obtained(weights: Weights) -> str:
         f"read behind {weights.read_at}" if weights.read_at != weights.source else "",
     ]
     return sentence("; ".join(filter(None, parts)))
+
+
+def through_line(weights: Weights) -> str:
+    """What the kernels of a table were expanded through; '' where they are the layer's own."""
+    if weights.direct:
+        return ""
+    return f"Expanded through {listed(weights.through)}." if weights.through else "Expanded; no other weights lie between."
+
+
+def method_line(weights: Weights) -> str:
+    """How the kernels of a table came about, beyond `through_line`: what was made linear on the way."""
+    behind = f"read behind {weights.read_at}" if weights.read_at != weights.source else ""
+    parts = [part for part in (replaced_line(weights.replaced), behind) if part]
+    if weights.direct:
+        return sentence("; ".join([f"the kernels of {weights.target}", *parts]))
+    return f"On the way: {'; '.join(parts)}." if parts else "Nothing on the way had to be replaced."
 
 
 def kernel_line(weights: Weights) -> str:
@@ -164,9 +180,39 @@ def face_line(faces: Faces, factors: int, kind: str) -> str:
     """What the pictures of a layer of some kind show, from where, and at what scale."""
     if kind == "input":
         return _INPUT
+    return " ".join(sentence(part) for part in (_shown(faces, factors), faces.expanded, faces.scale) if part)
+
+
+def face_shown(faces: Faces, factors: int, kind: str) -> str:
+    """What the picture of a neuron shows and at what scale; `face_how` says the rest."""
+    if kind == "input":
+        return _INPUT
+    return " ".join(sentence(part) for part in (_shown(faces, factors), faces.scale) if part)
+
+
+def face_how(faces: Faces, kind: str) -> str:
+    """How the picture of a neuron was made; '' where there is nothing to say."""
+    if kind == "input" or faces.kind == "none":
+        return ""
+    return " ".join(sentence(part) for part in (faces.expanded, _HOW.get(faces.kind, "")) if part)
+
+
+_FACTORED = (
+    "its weights, a row for each position and a column for each input, approximated by maps that are nowhere negative, "
+    "times what each map reads of the inputs"
+)
+_HOW = {
+    "nmf": _FACTORED,
+    "maps": _FACTORED,
+    "rgb": "its weights as they are",
+    "signed": "its weights as they are",
+    "bars": "for each input the sum of its weights, with their signs",
+}
+
+
+def _shown(faces: Faces, factors: int) -> str:
     words = _KINDS.get(faces.kind, "the weights on {sources}")
-    what = words.format(sources=listed(faces.sources) or "its sources", colours=listed(FACTOR_COLOURS[:factors]))
-    return " ".join(sentence(part) for part in (what, faces.expanded, faces.scale) if part)
+    return words.format(sources=listed(faces.sources) or "its sources", colours=listed(FACTOR_COLOURS[:factors]))
 
 
 def provenance_line(provenance: Provenance) -> str:
