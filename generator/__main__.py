@@ -11,10 +11,12 @@ from generator.commands.build import build
 from generator.commands.check import check
 from generator.commands.init import init
 from generator.commands.layers import layers
+from generator.commands.link_figure import link_figure
 from generator.commands.schema import schema
+from generator.commands.serve import serve
 from generator.errors import SPEC, AtlasError
 
-COMMANDS = (init, check, build, layers, schema)
+COMMANDS = (init, check, build, serve, layers, schema, link_figure)
 
 
 @click.group(
@@ -34,6 +36,7 @@ def atlas(context: click.Context, version: bool) -> None:
       atlas init torchvision:googlenet     write a first atlas.yaml
       atlas check                          is it right?
       atlas build                          make the site
+      atlas serve                          look at it while editing
 
     \b
     Exit codes:

@@ -11,16 +11,24 @@ from pathlib import Path
 
 import numpy as np
 
+from generator.affine import own_bias_and_scale, own_weights
 from generator.analyses.connections import largest
 from generator.analyses.faces import FaceOptions, make_faces
 from generator.analyses.farther import flat_units
+from generator.analyses.statistics import statistics
 from generator.cancellation import with_cancellation
-from generator.errors import LayerError, RefusedError, SpecError
+from generator.errors import LayerError, RefusedError, SpecError, nearest
 from generator.expand import neighbours, weights_into
+from generator.families import load_families
+from generator.globs import fits
 from generator.graph import Graph, choose, trace
+from generator.look import Look, look_of
 from generator.models import LoadedModel, load_model
+from generator.notes import load_notes
+from generator.pages.common import places_of_models
 from generator.progress import Progress
-from generator.records import AtlasFacts, LayerFacts, ModelFacts, Pair, Weights
+from generator.prose import LayerPlace, Places
+from generator.records import AtlasFacts, Family, LayerFacts, ModelFacts, Note, Pair, Statistics, Weights
 from generator.render import count_files, render_site
 from generator.site import Summary, prepare_target, write_site
 from generator.spec import ModelSpec, Spec
@@ -47,9 +55,19 @@ def build(spec: Spec, target: Path, progress: Progress) -> Summary:
         AtlasError: the target cannot be written, or is not ours.
     """
     prepare_target(target)
-    facts = gather(spec, progress)
-    with progress.stage("pages", count_files(facts)) as step:
-        return write_site(render_site(facts), target, on_file=lambda _: step(1))
+    look = look_of(spec)
+    return write(gather(spec, progress), look, target, progress)
+
+
+def write(facts: AtlasFacts, look: Look, target: Path, progress: Progress) -> Summary:
+    """The site of these facts, rendered and written.
+
+    Raises:
+        OverrideError: a template of the user's that breaks.
+        SiteError: the target cannot be written, or is not ours.
+    """
+    with progress.stage("pages", count_files(facts, look)) as step:
+        return write_site(render_site(facts, look), target, on_file=lambda _: step(1))
 
 
 def check(spec: Spec) -> list[str]:
@@ -58,7 +76,11 @@ def check(spec: Spec) -> list[str]:
     Raises:
         SpecError, ModelError, LayerError: as `build`.
     """
-    return [told(opened) for opened in open_models(spec, Progress(quiet=True))]
+    look_of(spec)
+    models = open_models(spec, Progress(quiet=True))
+    check_oembed(spec, places_in(models))
+    named_and_noted(spec, places_in(models))
+    return [told(opened) for opened in models]
 
 
 def told(opened: Opened) -> str:
@@ -70,6 +92,21 @@ def told(opened: Opened) -> str:
 def gather(spec: Spec, progress: Progress) -> AtlasFacts:
     """Everything the site says, worked out."""
     models = open_models(spec, progress)
+    check_oembed(spec, places_in(models))
+    families, notes = named_and_noted(spec, places_in(models))
+    return atlas_facts(spec, tuple(model_facts(spec, opened, progress) for opened in models), families, notes)
+
+
+def retell(spec: Spec, models: tuple[ModelFacts, ...]) -> AtlasFacts:
+    """As `gather`, of models that are worked out: for a spec of which only words have changed, or the files they stand in."""
+    check_oembed(spec, places_of_models(models))
+    return atlas_facts(spec, models, *named_and_noted(spec, places_of_models(models)))
+
+
+def atlas_facts(
+    spec: Spec, models: tuple[ModelFacts, ...], families: tuple[Family, ...], notes: tuple[Note, ...]
+) -> AtlasFacts:
+    """What the spec says of its models, and what was found in them."""
     return AtlasFacts(
         title=spec.title,
         description=spec.description,
@@ -78,7 +115,10 @@ def gather(spec: Spec, progress: Progress) -> AtlasFacts:
         site_url=spec.site_url,
         scaled_by_source=spec.connections.scale_by_source,
         factors=spec.nmf.factors,
-        models=tuple(model_facts(spec, opened, progress) for opened in models),
+        models=models,
+        families=families,
+        notes=notes,
+        oembed=spec.oembed,
     )
 
 
@@ -126,6 +166,40 @@ def choose_layers(model: ModelSpec, graph: Graph) -> tuple[str, ...]:
     return choose(graph, model.layers)
 
 
+def places_in(models: Sequence[Opened]) -> dict[str, dict[str, LayerPlace]]:
+    """Every layer of every model, with its neurons and those that have pages."""
+    return {
+        opened.spec.name: {
+            address: LayerPlace(opened.graph.layers[address].neurons, frozenset(units.tolist()))
+            for address, units in opened.units.items()
+        }
+        for opened in models
+    }
+
+
+def named_and_noted(spec: Spec, places: dict[str, dict[str, LayerPlace]]) -> tuple[tuple[Family, ...], tuple[Note, ...]]:
+    """The families and the notes beside the spec, held against the models.
+
+    Raises:
+        SpecError: no such file or folder; everything that is wrong in them.
+    """
+    families = load_families(spec.beside("families"), places) if spec.families else ()
+    files = {family.name.lower(): family.file for family in families}
+    return families, load_notes(spec.beside("notes"), Places(places, files)) if spec.notes else ()
+
+
+def check_oembed(spec: Spec, places: dict[str, dict[str, LayerPlace]]) -> None:
+    """Hold the layers that are to have oEmbed files against those of the atlas; raises SpecError for each that fits none."""
+    layers = list(dict.fromkeys(address for one in places.values() for address in one))
+    problems = [
+        spec.problem(("oembed", index), f"found '{pattern}', expected a layer of the atlas{nearest(pattern, layers)}")
+        for index, pattern in enumerate(spec.oembed)
+        if not any(fits(address, pattern) for address in layers)
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
 # -- one model ------------------------------------------------------------------------------------------------------------
 
 
@@ -136,11 +210,14 @@ def model_facts(spec: Spec, opened: Opened, progress: Progress) -> ModelFacts:
     reads: dict[str, list[Pair]] = {}
     refused: dict[str, list[str]] = {}
     faces = {}
+    numbers: dict[str, Statistics | None] = {}
     with progress.stage(f"{opened.spec.name}: layers", len(chosen)) as step:
         for address in chosen:
             weights, refused[address] = weights_of_layer(opened, address, feeds)
             candidates = picture_weights(opened, address, feeds, weights)
             faces[address] = make_faces(candidates, graph.layers[address].neurons, face_options(spec))
+            outside = [each for each in weights if each.source in feeds[address][0]]
+            numbers[address] = layer_statistics(graph, address, outside, whole=not refused[address])
             reads[address] = [
                 Pair(each, *largest(each, spec.connections.show, spec.connections.scale_by_source)) for each in weights
             ]
@@ -154,6 +231,7 @@ def model_facts(spec: Spec, opened: Opened, progress: Progress) -> ModelFacts:
             reads=tuple(reads[address]),
             writes=tuple(pair for other in chosen for pair in reads[other] if pair.weights.source == address),
             refused=tuple(refused[address]),
+            statistics=numbers[address],
         )
         for address in chosen
     )
@@ -233,6 +311,12 @@ def expanded_or_none(graph: Graph, address: str, sources: Sequence[str]) -> list
         return weights_into(graph, address, sources)
     except (RefusedError, LayerError):
         return []
+
+
+def layer_statistics(graph: Graph, address: str, reads: Sequence[Weights], whole: bool) -> Statistics | None:
+    """The statistics of a layer from its weights on the layers outside of it, `whole` if none is missing; None without any."""
+    stored = own_weights(graph, address) if whole else None
+    return statistics(reads, *own_bias_and_scale(graph, address), stored) if reads else None
 
 
 def labels_of(opened: Opened, address: str) -> tuple[str, ...]:

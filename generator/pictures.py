@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 # ColorBrewer RdBu, five classes (Harrower & Brewer, The Cartographic Journal 40(1), 2003): from inhibition to excitation.
 STOPS = np.array([[0x05, 0x71, 0xB0], [0x92, 0xC5, 0xDE], [0xF7, 0xF7, 0xF7], [0xF4, 0xA5, 0x82], [0xCA, 0x00, 0x20]], float)
@@ -121,19 +123,78 @@ def sprite_grid(count: int, rows: int, cols: int) -> Grid:
     return Grid(min(max(count, 1), SPRITE_COLUMNS), rows, cols)
 
 
-LEVELS = 31  # steps from zero to the limit in a strip of kernels: about as fine as the eye, coarse enough for a small palette
+SPRITE_BYTES = 24 * 1024  # of a layer's faces: beyond it they are drawn from fewer colours, so that pages stay light
+SPRITE_COLOURS = (256, 64, 32)  # as many as fit; thumbnails of fewer colours than the last would mislead
+
+
+def sprite_png(sheet: np.ndarray) -> bytes:
+    """A sprite uint8 `[row, col, RGB]` as a PNG file: exact up to SPRITE_BYTES, else of at most 256 colours.
+
+    The colours are found by median cut (Heckbert, Computer Graphics 16(3), 1982), refined by k-means; no dithering, which
+    would invent pixels. A neuron's own page does not take its picture from here.
+    """
+    exact = png(sheet)
+    if len(exact) <= SPRITE_BYTES:
+        return exact
+    drawn = exact
+    for colours in SPRITE_COLOURS:
+        drawn = min(drawn, _of_few_colours(sheet, colours), key=len)
+        if len(drawn) <= SPRITE_BYTES:
+            break
+    return drawn
+
+
+def _of_few_colours(pixels: np.ndarray, colours: int) -> bytes:
+    """Pixels uint8 `[row, col, RGB]` as a PNG file, each in the nearest of so many colours."""
+    indexed = Image.fromarray(pixels).quantize(colours, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
+    palette = np.array(indexed.getpalette(), np.uint8).reshape(-1, 3)
+    return indexed_png(np.asarray(indexed), palette)
+
+
+LEVELS = 32  # steps from zero to the limit in a strip of kernels: about as fine as the eye, coarse enough for a small palette
+MANY = 1500  # pixels of a sheet from which on there are half as many
 STRIP_PALETTE = np.concatenate([signed_colours(np.arange(-LEVELS, LEVELS + 1) / LEVELS, 1.0), NOT_A_NUMBER[None]])
 
 
 def kernel_strip(kernels: np.ndarray, limit: float) -> bytes:
     """Signed kernels float `[tile, row, col]`, side by side with a gap of one column of zeros, as one small PNG."""
+    return _packed(_strip(kernels, limit))
+
+
+def kernel_sheet(strips: Sequence[tuple[np.ndarray, float]]) -> tuple[bytes, tuple[int, ...], int]:
+    """Several strips of (kernels, limit), one below the other with a gap of one row, as one small PNG.
+
+    Also returns the row each strip begins at, and how many rows there are in all.
+    """
+    steps = [_strip(kernels, limit) for kernels, limit in strips]
+    tops = np.cumsum([0] + [len(one) + GAP for one in steps])
+    sheet = np.full((int(tops[-1]) - GAP, max(one.shape[1] for one in steps)), LEVELS, np.uint8)
+    for top, one in zip(tops.tolist(), steps, strict=False):
+        sheet[top : top + len(one), : one.shape[1]] = one
+    sheet = sheet if sheet.size < MANY else _coarser(sheet)
+    return _packed(sheet), tuple(tops[:-1].tolist()), len(sheet)
+
+
+def _strip(kernels: np.ndarray, limit: float) -> np.ndarray:
+    """Indices into STRIP_PALETTE, uint8 `[row, col]`, of kernels `[tile, row, col]` side by side."""
     count, rows, cols = kernels.shape
     steps = np.full((rows, count, cols + GAP), LEVELS, np.uint8)
     steps[:, :, :cols] = _levels(kernels, limit).swapaxes(0, 1)
+    return steps.reshape(rows, count * (cols + GAP))
+
+
+def _coarser(steps: np.ndarray) -> np.ndarray:
+    """Indices into STRIP_PALETTE with every other step left out; zero, the ends and NaN stay."""
+    numbers = steps <= 2 * LEVELS
+    return np.where(numbers, 2 * np.rint(steps / 2), steps).astype(np.uint8)
+
+
+def _packed(steps: np.ndarray) -> bytes:
+    """Indices into STRIP_PALETTE as a PNG that holds no colour it does not use."""
     used = np.flatnonzero(np.bincount(steps.ravel(), minlength=len(STRIP_PALETTE)))
     renumbered = np.zeros(len(STRIP_PALETTE), np.uint8)
     renumbered[used] = np.arange(len(used))
-    return indexed_png(renumbered[steps].reshape(rows, count * (cols + GAP)), STRIP_PALETTE[used])
+    return indexed_png(renumbered[steps], STRIP_PALETTE[used])
 
 
 def _levels(values: np.ndarray, limit: float) -> np.ndarray:

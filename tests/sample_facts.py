@@ -9,6 +9,7 @@ import numpy as np
 
 from generator.analyses.connections import largest
 from generator.analyses.faces import make_faces
+from generator.analyses.statistics import statistics
 from generator.records import (
     AtlasFacts,
     Branch,
@@ -85,8 +86,16 @@ def facts_of(one: Layer, every: Sequence[Pair], faces: Faces | None = None, **mo
     reads = tuple(pair for pair in every if pair.weights.target == one.address)
     writes = tuple(pair for pair in every if pair.weights.source == one.address)
     faces = faces or make_faces([pair.weights for pair in reads], one.neurons)
-    facts = LayerFacts(one, np.arange(one.neurons, dtype=np.int32), (), faces, reads, writes, ())
+    numbers = statistics([pair.weights for pair in reads], *terms(one.neurons)) if reads else None
+    facts = LayerFacts(one, np.arange(one.neurons, dtype=np.int32), (), faces, reads, writes, (), numbers)
     return replace(facts, **more)
+
+
+def terms(neurons: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The bias of every neuron and, in layers of an even number, the scale of a batch norm."""
+    random = np.random.default_rng(neurons)
+    bias, scale = random.standard_normal(neurons).astype(np.float32), random.random(neurons).astype(np.float32) + 0.5
+    return bias, None if neurons % 2 else scale
 
 
 def sample_model(name: str = "small") -> ModelFacts:

@@ -53,7 +53,7 @@ def test_the_network_in_the_readme_can_be_loaded_with_the_arguments_it_names(tmp
 
 
 def test_the_readme_lists_every_command_and_no_other():
-    listed = [re.match(r"`atlas (\w+)", row[0])[1] for row in rows(README, "Command")]
+    listed = [re.match(r"`atlas ([\w-]+)", row[0])[1] for row in rows(README, "Command")]
     assert sorted(listed) == sorted(generator.__main__.atlas.commands)
 
 
@@ -65,8 +65,8 @@ def test_every_command_that_a_document_names_is_there(document):
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_make_target_that_a_document_names_is_there(document):
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE)
-    named = re.findall(r"(?:^    |`)make ([a-z]+)", DOCUMENTS[document], flags=re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE)
+    named = re.findall(r"(?:^    |`)make ([a-z-]+)", DOCUMENTS[document], flags=re.MULTILINE)
     assert named
     assert set(named) <= set(targets)
 

@@ -141,7 +141,7 @@ def test_a_wheel_in_a_clean_environment_builds_an_atlas_in_an_empty_folder(insta
 
 
 def test_an_installed_package_takes_its_templates_from_inside_itself(installed, tmp_path):
-    code = "from generator.render import beside; print(beside('templates')); print(beside('static'))"
+    code = "from generator.look import beside; print(beside('templates')); print(beside('static'))"
     for folder in run(installed / "python", "-c", code, cwd=tmp_path).stdout.split():
         assert Path(folder).is_relative_to(installed.parent)
         assert list(Path(folder).iterdir())
@@ -268,5 +268,5 @@ def test_make_says_what_is_missing_of_python(checkout, python, says):
 @MAKE
 def test_make_alone_lists_every_target(checkout):
     said = run("make", cwd=checkout).stdout
-    (phony,) = re.findall(r"^\.PHONY: ([a-z ]+)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    assert re.findall(r"^  ([a-z]+) ", said, flags=re.MULTILINE) == phony.split()
+    (phony,) = re.findall(r"^\.PHONY: ([a-z -]+)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert re.findall(r"^  ([a-z-]+) ", said, flags=re.MULTILINE) == phony.split()

@@ -10,10 +10,12 @@ from generator.pictures import (
     GAP,
     NOT_A_NUMBER,
     bar_tiles,
+    kernel_sheet,
     kernel_strip,
     png,
     signed_colours,
     sprite,
+    sprite_png,
     symmetric_limit,
 )
 
@@ -104,7 +106,7 @@ def test_a_strip_shows_kernels_in_the_declared_colours():
     kernels = np.random.default_rng(0).standard_normal((9, 5, 3))
     limit = symmetric_limit(kernels)
     strip = read(kernel_strip(kernels, limit)).reshape(5, 9, 3 + GAP, 3).swapaxes(0, 1)
-    assert np.abs(strip[:, :, :3].astype(int) - signed_colours(kernels, limit)).max() <= 141 / 31 + 1
+    assert np.abs(strip[:, :, :3].astype(int) - signed_colours(kernels, limit)).max() <= 141 / 32 + 1
     assert (strip[:, :, 3] == 0xF7).all()
 
 
@@ -132,3 +134,43 @@ def test_bars_go_up_in_red_and_down_in_blue():
 @pytest.mark.parametrize("bars", [np.zeros((2, 3)), np.zeros((2, 0)), np.full((2, 3), np.nan)])
 def test_bars_of_nothing_are_blank(bars):
     assert (bar_tiles(bars) == 0xF7).all()
+
+
+def test_strips_of_several_tables_lie_one_below_the_other():
+    random = np.random.default_rng(0)
+    strips = [(random.standard_normal((count, rows, cols)), 2.0) for count, rows, cols in ((4, 3, 3), (9, 1, 1), (2, 5, 2))]
+    data, tops, height = kernel_sheet(strips)
+    assert (tops, height) == ((0, 4, 6), 11)
+    sheet = read(data)
+    assert sheet.shape[:2] == (height, 18)
+    for (kernels, limit), top in zip(strips, tops, strict=True):
+        strip = read(kernel_strip(kernels, limit))
+        assert np.array_equal(sheet[top : top + len(strip), : strip.shape[1]], strip)
+    assert (sheet[[3, 5]] == 0xF7).all()
+
+
+def test_a_sheet_of_many_weights_is_coarser_and_keeps_zero_the_ends_and_nan():
+    kernels = np.linspace(-1, 1, 1601).reshape(1, 1, 1601)
+    kernels[0, 0, 7] = np.nan
+    row = read(kernel_sheet([(kernels, 1.0)])[0])[0]
+    assert [bytes(row[at]).hex() for at in (0, 7, 800, 1600)] == ["0571b0", "808080", "f7f7f7", "ca0020"]
+    assert len(np.unique(row, axis=0)) == 33 + 1
+
+
+def test_a_sheet_of_large_numbers_of_tiles_is_light_and_near():
+    tiles = np.random.default_rng(0).integers(0, 256, (2048, 3, 3, 3), dtype=np.uint8)
+    sheet, _ = sprite(tiles)
+    drawn = read(sprite_png(sheet))
+    assert len(sprite_png(sheet)) <= 24 * 1024
+    assert np.abs(drawn.astype(int) - sheet).mean() < 16  # noise, the worst there is
+    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) <= 256
+
+
+def test_a_sprite_that_is_light_enough_is_exact():
+    sheet, _ = sprite(np.random.default_rng(0).integers(0, 256, (500, 3, 3, 3), dtype=np.uint8))
+    assert np.array_equal(read(sprite_png(sheet)), sheet)
+
+
+def test_a_large_sprite_of_few_colours_is_exact():
+    sheet, _ = sprite(np.random.default_rng(0).choice([0, 90, 255], (3000, 9, 9, 1)).astype(np.uint8).repeat(3, 3))
+    assert np.array_equal(read(sprite_png(sheet)), sheet)

@@ -1,4 +1,4 @@
-"""`atlas schema`: the JSON Schema of a spec."""
+"""`atlas schema`: the JSON Schema of a spec, or of the file of families beside it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import click
 
 
 @click.command(short_help="Print the JSON Schema of a spec, for editors.")
-def schema() -> None:
+@click.option("--families", is_flag=True, help="That of the file of families.")
+def schema(families: bool) -> None:
     """Print the JSON Schema of a spec, for completion and checks in an editor.
 
     \b
@@ -17,6 +18,7 @@ def schema() -> None:
       then, as the first line of atlas.yaml:
       # yaml-language-server: $schema=atlas.schema.json
     """
-    from generator.spec import json_schema
+    from generator import spec
+    from generator.families import json_schema as of_families
 
-    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(of_families() if families else spec.json_schema(), indent=2, ensure_ascii=False))
