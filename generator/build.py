@@ -16,18 +16,18 @@ from generator.analyses.connections import largest
 from generator.analyses.faces import FaceOptions, make_faces
 from generator.analyses.farther import flat_units
 from generator.analyses.statistics import statistics
+from generator.authored.families import load_families
+from generator.authored.notes import load_notes
+from generator.authored.prose import LayerPlace, Places
 from generator.cancellation import with_cancellation
 from generator.errors import LayerError, RefusedError, SpecError, nearest
 from generator.expand import neighbours, weights_into
-from generator.families import load_families
 from generator.globs import fits
 from generator.graph import Graph, choose, trace
 from generator.look import Look, look_of
 from generator.models import LoadedModel, load_model
-from generator.notes import load_notes
 from generator.pages.common import places_of_models
 from generator.progress import Progress
-from generator.prose import LayerPlace, Places
 from generator.records import AtlasFacts, Family, LayerFacts, ModelFacts, Note, Pair, Statistics, Weights
 from generator.render import count_files, render_site
 from generator.site import Summary, prepare_target, write_site

@@ -23,9 +23,9 @@ from generator.pages.pair import PairPages
 from generator.pages.twin import layer_json
 from generator.pages.views import face_grid, face_tiles
 from generator.pictures import sprite, sprite_png
+from generator.publishing.sitemap import count_sitemaps, sitemaps
 from generator.records import AtlasFacts, ModelFacts
 from generator.site import NO_JEKYLL
-from generator.sitemap import count_sitemaps, sitemaps
 
 
 def render_site(facts: AtlasFacts, look: Look = OURS) -> Iterator[tuple[str, bytes]]:

@@ -13,7 +13,7 @@ from real_models import REAL, ROOT, missing
 from generator.build import build, check, gather
 from generator.errors import AtlasError, RefusedError, SpecError
 from generator.progress import Progress
-from generator.sitecheck import check_site
+from generator.publishing.sitecheck import check_site
 from generator.spec import load_spec
 
 SPECS = {"bundled": ROOT / "atlas.yaml"} | {name: ROOT / "examples" / f"{name}.yaml" for name in REAL if name != "bundled"}

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from generator.addresses import family_file
+from generator.authored.families import FamilySpec, json_schema, load_families
+from generator.authored.notes import load_notes
+from generator.authored.prose import LayerPlace, Places
 from generator.errors import SpecError
-from generator.families import FamilySpec, json_schema, load_families
-from generator.notes import load_notes
-from generator.prose import LayerPlace, Places
 from generator.records import Family, Members
 from generator.spec import load_spec
 

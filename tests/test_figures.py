@@ -14,11 +14,11 @@ import pytest
 from generator.__main__ import main
 from generator.addresses import folder, neuron_folder, unfolded
 from generator.errors import AtlasError
-from generator.figures import data_of, link_figure, page_of, picture_size
 from generator.pictures import png
-from generator.published import Published, published
 from generator.site import write_site
-from generator.svg import Edit, FigureError, edited, elements
+from generator.taking.figures import data_of, link_figure, page_of, picture_size
+from generator.taking.published import Published, published
+from generator.taking.svg import Edit, FigureError, edited, elements
 
 PAGES = {
     "net": {"mixed3b": {unit: f"net/mixed3b/{unit}.html" for unit in range(480)}, "conv_2": {0: "net/conv_2/0.html"}},

@@ -13,11 +13,11 @@ import sample_facts as sample
 
 import generator
 from generator.errors import AtlasError
-from generator.notebook import cut
 from generator.pages.views import face_tiles
 from generator.pictures import sprite
 from generator.render import render_site
 from generator.site import SiteError, write_site
+from generator.taking.notebook import cut
 
 URL = "https://example.org/atlas/"
 
@@ -172,7 +172,7 @@ def test_a_card_says_only_connections_that_there_are(model):
 
 
 def test_a_published_atlas_is_read_by_its_address_and_links_there(folder, monkeypatch):
-    monkeypatch.setattr("generator.published._fetch", lambda address: (folder / address.removeprefix(URL)).read_bytes())
+    monkeypatch.setattr("generator.taking.published._fetch", lambda address: (folder / address.removeprefix(URL)).read_bytes())
     neuron = generator.open_atlas(URL)["small"]["_stem"][2]
     assert neuron.page == f"{URL}small/~_stem/2.html"
     assert Card(neuron._repr_html_()).links == [neuron.page]

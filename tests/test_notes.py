@@ -3,9 +3,9 @@
 import pytest
 from markupsafe import Markup
 
+from generator.authored.notes import load_notes
+from generator.authored.prose import LayerPlace, Places, flaws, render
 from generator.errors import SpecError
-from generator.notes import load_notes
-from generator.prose import LayerPlace, Places, flaws, render
 from generator.records import Note
 
 LAYERS = {"conv0": LayerPlace(8, frozenset({0, 1})), "_b.mix": LayerPlace(3000, frozenset(range(3000)))}

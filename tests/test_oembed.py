@@ -10,11 +10,11 @@ import pytest
 import sample_facts as sample
 
 from generator.addresses import FLAT, oembed_file
+from generator.authored.prose import LayerPlace
 from generator.build import check_oembed
 from generator.errors import SpecError
 from generator.pages.common import ModelContext
 from generator.pages.oembed import has_oembed, oembed_json
-from generator.prose import LayerPlace
 from generator.render import count_files, render_site
 from generator.spec import load_spec
 

@@ -19,11 +19,11 @@ from generator.addresses import FLAT
 from generator.commands.init import init
 from generator.errors import SPEC
 from generator.pages.card import arrangement, card
+from generator.publishing.sitemap import count_sitemaps, sitemaps
+from generator.publishing.workflow import PLACE, published_at
 from generator.render import count_files, render_site
 from generator.site import write_site
-from generator.sitemap import count_sitemaps, sitemaps
 from generator.spec import load_spec
-from generator.workflow import PLACE, published_at
 
 URL = "https://example.org/the/atlas/"
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"

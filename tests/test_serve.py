@@ -15,11 +15,11 @@ from threading import Event, Thread
 import pytest
 import sample_facts as sample
 
-from generator import live as living
 from generator.errors import AtlasError, SpecError
-from generator.live import Live, Watcher, run, sources
 from generator.progress import Progress
-from generator.serve import HOST, TYPES, Served, SiteServer, base_of
+from generator.publishing import live as living
+from generator.publishing.live import Live, Watcher, run, sources
+from generator.publishing.serve import HOST, TYPES, Served, SiteServer, base_of
 from generator.spec import load_spec
 
 REPOSITORY = Path(__file__).parents[1]

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 
 from generator.commands.check import check
 from generator.errors import AtlasError
-from generator.htmlpage import read_page, style_references
-from generator.mirrors import agrees
+from generator.publishing.htmlpage import read_page, style_references
+from generator.publishing.mirrors import agrees
+from generator.publishing.sitecheck import check_site
 from generator.render import render_site
 from generator.site import write_site
-from generator.sitecheck import check_site
 
 URL = "https://example.org/the/atlas/"
 

@@ -42,7 +42,7 @@ def check(spec: str | None, site: Path | None) -> None:
 def _check_site(folder: Path) -> None:
     """One line for each problem, or one that sums up what was found good."""
     from generator.pages import wording
-    from generator.sitecheck import SHOWN, check_site
+    from generator.publishing.sitecheck import SHOWN, check_site
 
     report = check_site(folder)
     if not report.problems:

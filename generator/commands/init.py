@@ -56,8 +56,8 @@ def _write_spec(source: str, weights: str, output: str) -> None:
 
 def _publish(source: str, weights: str, spec: Path, force: bool) -> None:
     """The workflow, and a spec where there is none yet."""
+    from generator.publishing.workflow import left_to_do, workflow_place, write_workflow
     from generator.spec import load_spec
-    from generator.workflow import left_to_do, workflow_place, write_workflow
 
     place = workflow_place(spec, force)
     if not spec.exists():

@@ -27,8 +27,8 @@ def link_figure(figure: Path, atlas: str, output: Path | None, move_images: Path
       atlas link-figure curves.svg --atlas https://example.org/atlas -o linked/curves.svg --move-images linked
     """
     from generator.errors import AtlasError
-    from generator.figures import link_figure as link
-    from generator.published import published
+    from generator.taking.figures import link_figure as link
+    from generator.taking.published import published
 
     target = output or figure.with_name(f"{figure.stem}-linked.svg")
     try:

@@ -19,6 +19,6 @@ def schema(families: bool) -> None:
       # yaml-language-server: $schema=atlas.schema.json
     """
     from generator import spec
-    from generator.families import json_schema as of_families
+    from generator.authored.families import json_schema as of_families
 
     click.echo(json.dumps(of_families() if families else spec.json_schema(), indent=2, ensure_ascii=False))

@@ -28,11 +28,11 @@ def serve(spec: str, port: int, browse: bool) -> None:
 
     loaded = load_spec(spec)  # before torch is imported: a mistake in it is told at once
     with leaving_at_once():
-        from generator.live import Live, run
+        from generator.publishing.live import Live, run
     from threading import Event
 
     from generator.progress import Progress
-    from generator.serve import SiteServer
+    from generator.publishing.serve import SiteServer
 
     live = Live(Path(spec), loaded, Progress())
     with SiteServer(live.served(), port) as server:  # takes the port before the long part

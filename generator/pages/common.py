@@ -9,9 +9,9 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from generator.addresses import CARD, FAMILIES, folder
+from generator.authored.prose import LayerPlace, Places, render
 from generator.pages import wording
 from generator.pages.views import face_grid, layer_views
-from generator.prose import LayerPlace, Places, render
 from generator.records import AtlasFacts, Family, LayerFacts, ModelFacts
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from generator.authored.prose import Places, flaws
 from generator.errors import SpecError, nearest
-from generator.prose import Places, flaws
 from generator.records import Note
 
 SUFFIX = ".md"

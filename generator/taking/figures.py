@@ -18,8 +18,8 @@ from urllib.parse import quote, unquote_to_bytes
 from xml.sax.saxutils import quoteattr
 
 from generator.errors import nearest
-from generator.published import Pages, Published
-from generator.svg import Edit, Element, FigureError, edited, elements
+from generator.taking.published import Pages, Published
+from generator.taking.svg import Edit, Element, FigureError, edited, elements
 
 SMALL = 64  # pixels either way: pictures up to this are tiles of a few weights, and their pixels stay pixels
 LARGE = 4096  # bytes of a picture's file: those above are moved where that is asked for

@@ -16,7 +16,7 @@ import numpy as np
 
 from generator.addresses import folder, neuron_page
 from generator.analyses.connections import sign_word
-from generator.htmlpage import Row
+from generator.publishing.htmlpage import Row
 
 ROUNDED = 0.51e-3  # relative: what four significant digits may be off by, and a little
 

@@ -16,8 +16,8 @@ from generator.build import gather, retell, write
 from generator.errors import AtlasError
 from generator.look import beside, look_of
 from generator.progress import Progress, duration
+from generator.publishing.serve import Served, SiteServer, base_of
 from generator.records import ModelFacts
-from generator.serve import Served, SiteServer, base_of
 from generator.site import prepare_target
 from generator.spec import ModelSpec, Spec, load_spec
 

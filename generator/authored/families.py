@@ -15,11 +15,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictStr, Tag, TypeAdapter, ValidationError, WithJsonSchema
 
 from generator.addresses import family_file
+from generator.authored.prose import Flaw, LayerPlace, Places, flaws
 from generator.errors import SpecError, nearest
 from generator.globs import fits
 from generator.mistakes import mistakes
 from generator.positions import Loc, Point, Positions, Problem, compose, found
-from generator.prose import Flaw, LayerPlace, Places, flaws
 from generator.records import Family, Members
 from generator.values import FAMILY_NEURONS, FamilyName, UnitList, Units, units_among, units_beyond
 

@@ -21,7 +21,7 @@ from generator.addresses import folder
 from generator.errors import AtlasError, nearest
 from generator.pages import wording
 from generator.pictures import data_uri, png, sprite_grid
-from generator.published import TWIN, Published, published
+from generator.taking.published import TWIN, Published, published
 
 SHOWN = 6  # connections on a card, of each neighbouring layer
 FACE, TILE = 112, 28  # CSS pixels of the picture on a card, and of those in its rows

@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 from generator.addresses import NOT_FOUND, anchor, folder
 from generator.errors import AtlasError
-from generator.htmlpage import Reference, Row, read_page, style_references
-from generator.mirrors import LayerNumbers, Layers, layer_numbers, mirror_problems, page_problems
+from generator.publishing.htmlpage import Reference, Row, read_page, style_references
+from generator.publishing.mirrors import LayerNumbers, Layers, layer_numbers, mirror_problems, page_problems
 from generator.site import MARKER
 
 SHOWN = 100  # problems that are told one by one
