@@ -11,17 +11,17 @@ PYTHONS = $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python3.
 OURS = $(VENV)/made-by-make
 STAMP = $(VENV)/installed
 BIN = $(VENV)/bin
-CACHES = .pytest_cache .ruff_cache .mypy_cache
+CACHES = .pytest_cache .ruff_cache .mypy_cache tests/browser/node_modules
 
 # The stamp holds the folder it was made in: an environment does not survive a move, nor the loss of its Python.
 WHOLE := $(shell [ -x $(BIN)/python ] && [ "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" ] && echo yes)
 
-.PHONY: help atlas test lint bench clean $(if $(WHOLE),,$(STAMP))
+.PHONY: help atlas test test-browsers check-pages screenshots lint bench clean $(if $(WHOLE),,$(STAMP))
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
 	@echo "make TARGET, where TARGET is"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1@\2/p' Makefile | while IFS=@ read -r name says; do printf '  %-6s %s\n' "$$name" "$$says"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1@\2/p' Makefile | while IFS=@ read -r name says; do printf '  %-13s %s\n' "$$name" "$$says"; done
 
 atlas: $(STAMP) ## build the atlas of atlas.yaml into site/ (another: SPEC=my.yaml SITE=folder)
 	@echo "Building the atlas of $(SPEC): about half a minute for the bundled network, on two cores."
@@ -29,8 +29,21 @@ atlas: $(STAMP) ## build the atlas of atlas.yaml into site/ (another: SPEC=my.ya
 	@$(BIN)/python -c 'import pathlib, sys; page = pathlib.Path(sys.argv[1], "index.html").resolve(); print(f"Open {page}\n  or {page.as_uri()}")' "$(SITE)"
 
 test: $(STAMP) ## run the whole suite (a part: ARGS="-k packaging")
+	@$(BIN)/python tests/browser/programs.py chromium
 	@echo "Running the tests: a few minutes on two cores."
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-browsers: $(STAMP) ## try the demo in Firefox, over http and file:// (needs Firefox and npm, installs them where it may)
+	@$(BIN)/python tests/browser/programs.py firefox npm
+	@PYTHONPATH=tests $(BIN)/python -m browser.checks firefox
+
+check-pages: $(STAMP) ## hold every page of the demo against the Nu checker, html-validate and Lighthouse (needs Java, npm, Chromium)
+	@$(BIN)/python tests/browser/programs.py chromium java npm
+	@PYTHONPATH=tests $(BIN)/python -m browser.checks pages
+
+screenshots: $(STAMP) ## take pictures of every kind of page, light and dark, wide and narrow, into screenshots/
+	@$(BIN)/python tests/browser/programs.py chromium
+	@PYTHONPATH=tests $(BIN)/python -m browser.screenshots
 
 lint: $(STAMP) ## check style and types: ruff, ruff format, mypy
 	@echo "Checking style and types: seconds, the first time half a minute."

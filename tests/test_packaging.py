@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 BUNDLED = "generator/models/bundled"
 TRAINED = (ROOT / BUNDLED / "tiny_inception.safetensors").is_file()
 DATA = [f"{BUNDLED}/classes.tsv", f"{BUNDLED}/MODEL_CARD.md", *([f"{BUNDLED}/tiny_inception.safetensors"] if TRAINED else [])]
-IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+IMPORTED_AS = {"markdown-it-py": "markdown_it", "pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
 PART_OF = {"markupsafe": "jinja2", "pydantic_core": "pydantic"}  # each is the other's own, and comes with it
 NETS = """
 from torch import nn

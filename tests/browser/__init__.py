@@ -1,0 +1,1 @@
+"""The site in a real browser. `conftest.py` says how a test is written."""
