@@ -93,7 +93,7 @@ def sources(folder):
 
 
 def is_source(path):
-    return "__pycache__" not in path.parts and not path.name.startswith(".")
+    return not {"__pycache__", "node_modules"} & set(path.parts) and not path.name.startswith(".")
 
 
 def test_the_sdist_holds_everything_that_a_checkout_is_built_and_tested_from(unpacked):
