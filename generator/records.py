@@ -221,3 +221,12 @@ class AtlasFacts:
     families: tuple[Family, ...] = ()
     notes: tuple[Note, ...] = ()
     oembed: tuple[str, ...] = ()  # layers, as the spec names them, whose neurons get oEmbed files
+
+
+@dataclass(frozen=True)
+class Visualizations:
+    """Images that neurons of a layer respond to, found by optimization."""
+
+    images: np.ndarray  # uint8 [unit, image, row, col, RGB]
+    activations: np.ndarray  # float32 [unit, image]: the neuron's mean over its map, as the network hands it on, for that image
+    notes: tuple[str, ...]  # one a unit: what is wrong with its images; '' for nothing

@@ -37,6 +37,8 @@ class LoadedModel:
     class_names: tuple[str, ...]  # of the classifier's units; () if unknown
     provenance: Provenance
     notes: tuple[str, ...] = ()  # plain sentences on the checkpoint: where in the file, what was left out, NaN
+    mean: tuple[float, ...] | None = None  # what its images, in 0..1, are normalized by, for each channel; None if unknown
+    std: tuple[float, ...] | None = None
 
 
 def load_model(spec: ModelSpec, folder: Path) -> LoadedModel:
@@ -53,7 +55,7 @@ def load_model(spec: ModelSpec, folder: Path) -> LoadedModel:
     versions = (("torch", str(torch.__version__)), ("torchvision", torchvision.VERSION))
     provenance = Provenance(spec.source, built.weights, digest(module), versions)
     shape = input_shape(spec.input_size, built.input_shape)
-    return LoadedModel(spec.name, module, shape, built.class_names, provenance, built.notes)
+    return LoadedModel(spec.name, module, shape, built.class_names, provenance, built.notes, built.mean, built.std)
 
 
 def kind_of(source: str) -> str:

@@ -39,6 +39,8 @@ class Built:
     input_shape: tuple[int, int, int]  # channels, rows, cols; the spec's input size goes before it
     class_names: tuple[str, ...] = ()  # of the classifier's units; () if unknown
     notes: tuple[str, ...] = ()  # plain sentences on the checkpoint: what had no place in the model, NaN
+    mean: tuple[float, ...] | None = None  # what its images, in 0..1, were normalized by, for each channel; None if unknown
+    std: tuple[float, ...] | None = None
 
 
 def named_weights(spec: ModelSpec) -> str | None:

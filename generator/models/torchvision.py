@@ -146,10 +146,12 @@ def _default(weights: type[models.WeightsEnum]) -> models.WeightsEnum | None:
 
 
 def _described(module: nn.Module, only_side: int | None, weights: str, member: models.WeightsEnum | None) -> Built:
-    """The module with the input size that `member` was made for, unless it takes only one."""
-    crop = getattr(member.transforms(), "crop_size", None) if member is not None else None
+    """The module with the input size (unless it takes only one) and the normalization that `member` was made for."""
+    transforms = member.transforms() if member is not None else None
+    crop = getattr(transforms, "crop_size", None)
     side = only_side or (crop[0] if crop else SIDE)
-    return Built(module, weights, (3, side, side))
+    mean, std = (tuple(given) if (given := getattr(transforms, name, None)) else None for name in ("mean", "std"))
+    return Built(module, weights, (3, side, side), mean=mean, std=std)
 
 
 def _named(built: Built, name: str, member: models.WeightsEnum) -> Built:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from generator.errors import ModelError
 from generator.models.built import Built, ModelSpec, named_weights, seeded
-from generator.models.bundled.network import SIDE, TinyInception
+from generator.models.bundled.network import MEAN, SIDE, STD, TinyInception
 from generator.models.checkpoints import load_file
 
 HERE = Path(__file__).parent
@@ -25,11 +25,11 @@ def load(spec: ModelSpec, folder: Path) -> Built:
     weights = named_weights(spec)
     if weights is not None:
         name, notes = load_file(network, weights, folder, spec.source)
-        return Built(network, name, (3, SIDE, SIDE), notes=notes)
+        return Built(network, name, (3, SIDE, SIDE), notes=notes, mean=MEAN, std=STD)
     if not (HERE / WEIGHTS).is_file():
         raise ModelError(f"this installation lacks {WEIGHTS}; `python -m generator.models.bundled.train` makes it")
     name, notes = load_file(network, WEIGHTS, HERE, spec.source)
-    return Built(network, name, (3, SIDE, SIDE), class_names(), notes)
+    return Built(network, name, (3, SIDE, SIDE), class_names(), notes, MEAN, STD)
 
 
 def class_names() -> tuple[str, ...]:

@@ -27,10 +27,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from generator.models.bundled.network import SIDE, TinyInception
-
-MEAN = (0.480, 0.448, 0.398)  # of Tiny-ImageNet's training images, RGB 0..1
-STD = (0.277, 0.269, 0.282)
+from generator.models.bundled.network import MEAN, SIDE, STD, TinyInception
 
 
 @dataclass(frozen=True)

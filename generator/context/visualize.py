@@ -1,0 +1,265 @@
+"""Feature visualization: for every neuron of a layer an image that it responds to strongly, found by gradient ascent.
+
+After Olah, Mordvintsev & Schubert, *Feature Visualization* (Distill 2017): Fourier coefficients in decorrelated colours
+(`fourier`), Adam, and a small random transformation before each step (`transforms`), so that what is found is robust. Own
+choices: the gradient of every image is brought to one size, and Adam's epsilon is that size, so that coefficients that
+matter little stay where they are; a leak that fades wakes neurons that are shut to begin with (`objectives.objective`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, fx
+
+from generator.context.fourier import first_coefficients, to_images
+from generator.context.kept import keep, key_of, read_kept
+from generator.context.objectives import channel_means, likeness, network_up_to, objective
+from generator.context.transforms import draw_turn, transformed
+from generator.errors import ModelError
+from generator.graph import Graph
+from generator.records import Visualizations
+
+VERSION = 1  # of the method: what was kept by another is made anew
+WINDOW = 16  # steps over which a gain is judged
+DEAD = "nothing in the image changes it"
+SHUT = "no image was found that it is active on"
+BROKEN = "its activation, or what the image changes of it, is not a number"
+ARRAYS = ("images", "activations", "notes")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model as it is looked at."""
+
+    graph: Graph
+    weights: str  # digest of its weights: `Provenance.sha256`
+    mean: tuple[float, ...] | None = None  # taken from every channel of an image in 0..1; None for nothing
+    std: tuple[float, ...] | None = None  # it is divided by; None for nothing
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the images are made: all that decides them beside the subject, the layer and the device."""
+
+    size: tuple[int, int] | None = None  # rows, cols; None for the model's own input
+    objective: str = "channel"  # the mean over the map; 'centre' for the neuron in its middle
+    negative: bool = False  # what makes the neuron most negative before its activation
+    images: int = 1  # for each neuron
+    diversity: float = 1.0  # what the unlikeness of a neuron's images is worth, beside a gain as large as the objective
+    steps: int = 80  # at most
+    rate: float = 0.17  # of Adam
+    leak: float = 0.3  # what a negative position counts at first; nothing after two thirds of the steps
+    jitter: float = 4.0  # pixels
+    scale: float = 0.1  # at most this share larger, or as much smaller
+    rotation: float = 8.0  # degrees
+    stop: float = 0.04  # ends a batch whose neurons gained less than this share in 16 steps (their median)
+    batch: int = 32  # images at a time
+    seed: int = 0
+
+
+def visualize(
+    subject: Subject,
+    address: str,
+    units: Sequence[int],
+    options: Options | None = None,
+    folder: Path | None = None,
+    on_batch: Callable[[int], object] = lambda units: None,
+) -> Visualizations:
+    """Images for neurons of a layer, on a GPU where there is one.
+
+    The same seed gives the same bytes on one machine's CPU with as many threads; a GPU adds in no fixed order.
+
+    Args:
+        subject: the model.
+        address: of the layer.
+        units: numbers of the neurons in that layer.
+        options: how they are made.
+        folder: for what is done so far; a run that is begun again takes from there what it can. None keeps nothing.
+        on_batch: told the number of neurons after every batch.
+
+    Raises:
+        LayerError: there is no such layer.
+        ModelError: the model does not read pictures, or does not run at this size.
+    """
+    options = options or Options()
+    studio = open_studio(subject, address, options)
+    parts = []
+    for batch in batches(units, max(1, options.batch // options.images)):
+        key = key_of(ingredients(subject, studio, address, batch))
+        part = read_kept(folder, key, ARRAYS)
+        if part is None:
+            part = ascend(studio, batch)
+            keep(folder, key, part)
+        parts.append(part)
+        on_batch(len(batch))
+    return joined(parts, studio)
+
+
+# -- what a run needs -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Studio:
+    """The layer's network on its device, and how it is fed."""
+
+    network: fx.GraphModule
+    options: Options
+    channels: int
+    size: tuple[int, int]
+    mean: Tensor  # [channel, 1, 1]
+    std: Tensor
+    device: torch.device
+    rectified: bool  # whether an activation ends the layer
+
+    def see(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The layer's neurons before and after their activation, of images 0..1 `[image, channel, row, col]`."""
+        fed = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        before, after = self.network(fed)
+        return before, after
+
+
+def open_studio(subject: Subject, address: str, options: Options) -> Studio:
+    """Make ready, and try one image."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # A copy: memory format and device would change under the model's own feet.
+    network = copy.deepcopy(network_up_to(subject.graph, address)).to(device).to(memory_format=torch.channels_last)
+    channels, rows, cols = subject.graph.traced.shapes[subject.graph.traced.input]
+    size = options.size or (rows, cols)
+    if channels not in (1, 3):
+        raise ModelError(f"reads {channels} channels; a picture that can be shown has 1 or 3")
+    mean, std = (
+        torch.tensor(given or (plain,), dtype=torch.float32, device=device).view(-1, 1, 1)
+        for given, plain in ((subject.mean, 0.0), (subject.std, 1.0))
+    )
+    site = subject.graph.site(address)
+    studio = Studio(network, options, channels, size, mean, std, device, site.end is not site.start)
+    try:
+        with torch.no_grad():
+            studio.see(torch.full((1, channels, *size), 0.5, device=device))
+    except RuntimeError as error:
+        said = (str(error).strip().splitlines() or [""])[0]
+        raise ModelError(f"{address} does not run on an image of {size[0]} x {size[1]}: {said}") from error
+    return studio
+
+
+def batches(units: Sequence[int], count: int) -> Iterator[list[int]]:
+    """The units, `count` at a time."""
+    for start in range(0, len(units), count):
+        yield [int(unit) for unit in units[start : start + count]]
+
+
+def ingredients(subject: Subject, studio: Studio, address: str, units: list[int]) -> dict[str, object]:
+    """Everything that a batch of images depends on."""
+    return {
+        "version": VERSION,
+        "weights": subject.weights,
+        "network": [studio.network.code, str(studio.network)],
+        "layer": address,
+        "units": units,
+        "options": asdict(studio.options),
+        "size": studio.size,
+        "normalization": [subject.mean, subject.std],
+        "device": studio.device.type,
+    }
+
+
+# -- the ascent -----------------------------------------------------------------------------------------------------------
+
+
+def ascend(studio: Studio, units: list[int]) -> dict[str, np.ndarray]:
+    """The images of one batch of neurons, what the neurons say of them, and notes; see ARRAYS."""
+    options, count = studio.options, studio.options.images
+    generator = torch.Generator().manual_seed(options.seed)
+    first = torch.stack([first_coefficients(studio.channels, studio.size, generator) for _ in range(count)])
+    coefficients = first.repeat(len(units), 1, 1, 1, 1).to(studio.device).requires_grad_(True)
+    adam = torch.optim.Adam([coefficients], options.rate, eps=1.0)
+    chosen = torch.tensor(units, device=studio.device).repeat_interleave(count)
+    history: list[Tensor] = []
+    moved = torch.zeros(len(chosen), device=studio.device)
+    for step in range(options.steps):
+        turn = draw_turn(studio.size, generator, options.jitter, options.scale, options.rotation)
+        leak = options.leak * max(0.0, 1 - 1.5 * step / options.steps)
+        gain, loss = judge(studio, transformed(to_images(coefficients, studio.size), turn), chosen, leak)
+        adam.zero_grad()
+        loss.backward()
+        moved += even_out(coefficients)
+        adam.step()
+        history.append(gain.detach())
+        if stalled(history, options.stop):
+            break
+    return developed(studio, coefficients.detach(), chosen, moved)
+
+
+def judge(studio: Studio, images: Tensor, chosen: Tensor, leak: float) -> tuple[Tensor, Tensor]:
+    """The objective of every image `[image]`, and what is to be made small for the whole batch."""
+    options = studio.options
+    before, after = studio.see(images)
+    rows = torch.arange(len(chosen), device=chosen.device)
+    gain = objective((-1 if options.negative else 1) * before[rows, chosen], options.objective, leak)
+    loss = -gain.sum()
+    if options.images > 1:
+        alike = likeness(after.reshape(-1, options.images, *after.shape[1:]))
+        loss = loss + options.diversity * (alike * gain.detach().abs().reshape(alike.shape[0], -1).mean(1)).sum()
+    return gain, loss
+
+
+def even_out(coefficients: Tensor) -> Tensor:
+    """Bring the gradient of every image to a root mean square of 1, in place; gives what it was, `[image]`."""
+    gradient = coefficients.grad
+    assert gradient is not None
+    size = gradient.flatten(1).square().mean(1).sqrt()
+    gradient /= size.clamp(min=torch.finfo(size.dtype).tiny).view(-1, 1, 1, 1, 1)
+    gradient.nan_to_num_(0.0, 0.0, 0.0)
+    return size
+
+
+def stalled(history: list[Tensor], stop: float) -> bool:
+    """Whether half of the images gained less than a share of what they have, over the last two windows of steps."""
+    if len(history) % WINDOW or len(history) < 2 * WINDOW:
+        return False
+    older, newer = (torch.stack(part).mean(0) for part in (history[-2 * WINDOW : -WINDOW], history[-WINDOW:]))
+    return bool(torch.nanmedian((newer - older) / newer.abs().clamp(min=1e-12)) < stop)
+
+
+def developed(studio: Studio, coefficients: Tensor, chosen: Tensor, moved: Tensor) -> dict[str, np.ndarray]:
+    """Images in 256 steps, and the channel means of the neurons for just these."""
+    with torch.no_grad():
+        images = (255 * to_images(coefficients, studio.size)).round()
+        after = channel_means(studio.see(images / 255)[1])
+    rows = torch.arange(len(chosen), device=chosen.device)
+    activations = after[rows, chosen].cpu().numpy()
+    notes = [note_on(*each, studio) for each in zip(activations, moved.tolist(), strict=True)]
+    pixels = images.to(torch.uint8).movedim(1, -1).expand(-1, -1, -1, 3).cpu().numpy()
+    return {"images": pixels, "activations": activations.astype(np.float32), "notes": np.array(notes)}
+
+
+def note_on(activation: float, moved: float, studio: Studio) -> str:
+    """What is wrong with an image; '' for nothing."""
+    if not np.isfinite(activation + moved):
+        return BROKEN
+    if moved == 0:
+        return DEAD
+    return SHUT if studio.rectified and activation <= 0 and not studio.options.negative else ""
+
+
+def joined(parts: list[dict[str, np.ndarray]], studio: Studio) -> Visualizations:
+    """The record of all batches."""
+    count = studio.options.images
+    empty: dict[str, np.ndarray] = {
+        "images": np.zeros((0, *studio.size, 3), np.uint8),
+        "activations": np.zeros(0, np.float32),
+        "notes": np.zeros(0, "U1"),
+    }
+    images, activations, notes = (np.concatenate([part[name] for part in [empty, *parts]]) for name in ARRAYS)
+    by_unit = notes.reshape(-1, count)
+    return Visualizations(
+        images.reshape(-1, count, *images.shape[1:]),
+        activations.reshape(-1, count),
+        tuple(next((str(note) for note in row if note), "") for row in by_unit),
+    )
