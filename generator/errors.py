@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 FAILED, SPEC = 1, 2  # exit codes; 0 is good, 130 is an interrupt
+LIKE, SHORT_LIKE = 0.6, 0.7  # of 1: how like a name has to be to be offered in place of a wrong one, of a wrong short one
+SHORT = 5  # letters: half of so few are alike by chance
+BEGUN = 3  # letters of a name that, written alone, may have been meant for the whole
 
 
 class AtlasError(Exception):
@@ -53,6 +56,9 @@ class RefusedError(AtlasError):
 
 
 def nearest(wrong: str, names: Iterable[str], count: int = 3) -> str:
-    """`; nearest: a, b` for the names most like `wrong`, or an empty string."""
-    close = difflib.get_close_matches(wrong, list(names), count, 0.5)
+    """`; nearest: a, b` for the names most like `wrong`, then those that begin with it; or an empty string."""
+    known = list(names)
+    close = difflib.get_close_matches(wrong, known, count, LIKE if len(wrong) > SHORT else SHORT_LIKE)
+    begun = [name for name in known if len(wrong) >= BEGUN and name.startswith(wrong)]
+    close = list(dict.fromkeys([*close, *begun]))[:count]
     return f"; nearest: {', '.join(close)}" if close else ""

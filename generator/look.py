@@ -9,6 +9,7 @@ import os
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from jinja2 import (
     TemplateSyntaxError,
     UndefinedError,
     meta,
+    nodes,
 )
 from jinja2.utils import missing
 
@@ -32,6 +34,8 @@ from generator.spec import Spec
 
 _HERE = Path(__file__).resolve().parent
 _NAMES = ("page", "common", "atlas")  # what every template of a page knows
+_THEME = "theme.css"  # of static files the one that is not replaced: the user's variables come after ours
+_MISSPELT = 0.8  # of 1: a static file whose name is so much like that of one of ours is taken for it, misspelt
 
 
 def beside(name: str) -> Path:
@@ -117,8 +121,7 @@ def _told(error: Exception, folder: Path, environment: Environment) -> str | Non
     if line is None:
         return None
     if isinstance(error, TemplateNotFound):
-        names = environment.list_templates()
-        return f"{line}: no template '{error.name}'{nearest(str(error.name), names)}"
+        return f"{line}: {_not_there(str(error.name), environment)}"
     return f"{line}: {_plainly(error)}"
 
 
@@ -154,9 +157,10 @@ def template_problems(folder: Path) -> Iterator[str]:
     used: set[str | None] = set()
     for name in own:
         try:
-            source = (folder / name).read_text("utf-8")
-            used.update(meta.find_referenced_templates(environment.parse(source)))
+            tree = environment.parse((folder / name).read_text("utf-8"))
+            used.update(meta.find_referenced_templates(tree))
             environment.get_template(name)  # filters and tests that there are not show only here
+            yield from (f"{folder / name}:{line}: {text}" for line, text in _misfits(name, tree, environment))
         except TemplateSyntaxError as error:
             yield f"{folder / name}:{error.lineno}: {error.message}"
             used.add(None)
@@ -167,6 +171,50 @@ def template_problems(folder: Path) -> Iterator[str]:
     for name in own:
         if name not in ours and name not in used:
             yield f"{folder / name}: found a template that none uses, expected the name of one of ours{nearest(name, ours)}"
+
+
+def _misfits(name: str, tree: nodes.Template, environment: Environment) -> Iterator[tuple[int, str]]:
+    """Line and text of what does not fit the templates that a template extends: itself among them, blocks of no effect."""
+    known: set[str] = set()
+    seen, at = [name], tree
+    while (extends := at.find(nodes.Extends)) is not None:
+        if not isinstance(extends.template, nodes.Const):
+            return  # any template may be meant
+        parent = str(extends.template.value)
+        line = tree.find(nodes.Extends).lineno  # type: ignore[union-attr]
+        if parent in seen:
+            if parent == name:  # others that go round are told of on their own
+                yield line, _circular(name, environment)
+            return
+        seen.append(parent)
+        try:
+            at = _parsed(parent, environment)
+        except TemplateNotFound:
+            if parent == seen[1]:
+                yield line, _not_there(parent, environment)
+            return
+        except (TemplateSyntaxError, UnicodeDecodeError):
+            return  # told of on their own
+        known.update(block.name for block in at.find_all(nodes.Block))
+    for block in tree.iter_child_nodes() if len(seen) > 1 else ():
+        if isinstance(block, nodes.Block) and block.name not in known:
+            yield block.lineno, f"no block '{block.name}' in {seen[1]}{nearest(block.name, sorted(known))}"
+
+
+def _circular(name: str, environment: Environment) -> str:
+    """What to say of a template that extends itself, perhaps by way of others."""
+    ours = f"ours/{name}"
+    expected = f'"{ours}"' if ours in environment.list_templates() else "one that does not extend this"
+    return f'found a template that extends itself by "{name}", expected {expected}'
+
+
+def _not_there(name: str, environment: Environment) -> str:
+    return f"no template '{name}'{nearest(name, environment.list_templates())}"
+
+
+def _parsed(name: str, environment: Environment) -> nodes.Template:
+    assert environment.loader is not None  # `_environment` gives one
+    return environment.parse(environment.loader.get_source(environment, name)[0], name)
 
 
 def _visible(folder: Path) -> Iterator[str]:
@@ -181,22 +229,42 @@ def _visible(folder: Path) -> Iterator[str]:
 
 
 def static_files(look: Look = OURS) -> Iterator[tuple[str, bytes]]:
-    """Style, scripts and what the user adds to them or puts in their place, as they stand."""
-    files = {path.name: path for path in beside("static").iterdir() if path.is_file() and path.name[0] not in "._"}
+    """Style, scripts and what the user adds to them or puts in their place; of two themes theirs goes after ours."""
+    files = dict(_our_static())
     if look.static is not None:
         files |= {path.relative_to(look.static).as_posix(): path for path in look.static.rglob("*") if path.is_file()}
     for name in sorted(files):
-        yield name, files[name].read_bytes()
+        content = files[name].read_bytes()
+        whole = name != _THEME or look.static is None or not files[name].is_relative_to(look.static)
+        yield name, content if whole else (beside("static") / name).read_bytes() + b"\n" + content
+
+
+def _our_static() -> Iterator[tuple[str, Path]]:
+    for path in beside("static").iterdir():
+        if path.is_file() and path.name[0] not in "._":
+            yield path.name, path
 
 
 def static_problems(folder: Path, taken: frozenset[str]) -> Iterator[str]:
-    """A line for each static file of the user's whose name a host drops, or that lies where pages go (`taken`: top names)."""
+    """A line for each static file of the user's whose name a host drops, that lies where pages go (`taken`: top names), or
+    whose name is almost that of one of ours.
+    """
+    ours = sorted(name for name, _ in _our_static())
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if path.name.startswith((".", "_")):
             yield f"{path}: found a name with a leading '{path.name[0]}', expected another: hosts drop such files"
         elif path.is_file() and (name.parts[0].lower() in taken):
             yield f"{path}: found the place of a page, expected another name than '{name.parts[0]}'"
+        elif path.is_file() and (meant := _misspelt(name.as_posix(), ours)):
+            yield f"{path}: found almost the name of a file of ours, expected just that or one less like it; nearest: {meant}"
+
+
+def _misspelt(name: str, ours: list[str]) -> str:
+    """The file of ours that a name was to be, by all appearances; '' for one of ours and for one unlike any."""
+    same = [each for each in ours if Path(each).suffix == Path(name.lower()).suffix]
+    close = get_close_matches(name.lower(), same, 1, _MISSPELT)
+    return close[0] if close and name not in ours else ""
 
 
 # -- what the spec says ---------------------------------------------------------------------------------------------------

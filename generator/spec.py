@@ -41,6 +41,8 @@ from generator.values import (
     units_beyond,
 )
 
+BUNDLED = "tiny-inception"  # what the bundled network is called where no spec names it
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +97,14 @@ class ModelSpec(_Part):
         if self.source == "bundled":
             return "bundled"
         return "torchvision" if self.source.startswith("torchvision:") else "callable"
+
+    def files(self, folder: Path) -> Iterator[Path]:
+        """What the model comes from in its spec's folder: its checkpoint, and the file or the folder of its module."""
+        if (folder / self.weights).is_file():
+            yield folder / self.weights
+        if self.kind == "callable":
+            top = self.source.partition(":")[0].partition(".")[0]
+            yield from (place for place in (folder / f"{top}.py", folder / top) if place.exists())
 
     def problem(self, loc: Loc, text: str) -> str:
         """One line on something of this model: `model.problem(("layers", 2), "...")`."""
@@ -200,8 +210,8 @@ class Spec(_Part):
     )
     static: Beside = Field(
         default="",
-        description="A folder of style sheets, scripts and pictures, relative to this file; each stands in for ours of the "
-        "same name or is added.",
+        description="A folder of style sheets, scripts and pictures, relative to this file. theme.css is put after ours, so it "
+        "need only set what is to change; any other file stands in for ours of the same name or is added.",
     )
     oembed: Lines = Field(
         default=(),
@@ -257,11 +267,12 @@ def load_spec(path: Path | str) -> Spec:
     return spec
 
 
-def lone_model(source: str) -> ModelSpec:
-    """A model that no file describes: of a source alone, without weights that are not its own; raises SpecError."""
+def lone_model(source: str, weights: str = "") -> ModelSpec:
+    """A model that no file describes: of a source, with its own weights unless others are given; raises SpecError."""
     name = re.sub(r"\W+", "-", source.rpartition(":")[2]).strip("-_") or "model"
     try:
-        return ModelSpec(name=name, source=source)
+        given = {"name": BUNDLED if source == "bundled" else name, "source": source}
+        return ModelSpec.model_validate(given | {"weights": weights} if weights else given)
     except ValidationError as error:
         raise SpecError(Positions().in_order(mistakes(error.errors(include_url=False), Positions(), _keys))) from None
 

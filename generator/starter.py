@@ -50,7 +50,7 @@ def starter(model: ModelSpec, weights: str, input_shape: tuple[int, int, int], l
     return _TEMPLATE.format(
         name=model.name,
         file=file,
-        title=_plain(f"The weights of {model.name}"),
+        title="Tiny Inception" if own else _plain(f"The weights of {model.name}"),
         source=model.source,
         weights="# weights: a checkpoint file; it has its own" if own else f"weights: {_plain(weights)}  # {_WEIGHTS}",
         size=list(input_shape[1:]),

@@ -41,6 +41,9 @@ def _name(value: str) -> str:
 
 
 def _source(value: str) -> str:
+    module, _, callable_name = value.partition(":")
+    if SOURCE.fullmatch(value) and module.endswith(".py"):
+        raise _refuse(f"the name of a module, without .py: '{module.removesuffix('.py')}:{callable_name}'")
     if SOURCE.fullmatch(value):
         return value
     bare = re.fullmatch(r"[a-z][a-z0-9_]*", value)
@@ -64,6 +67,8 @@ def _site_url(value: str) -> str:
         good = False
     if not good:
         raise _refuse("an absolute address without query: 'https://example.org/atlas/'")
+    if url.path.lower().endswith((".html", ".htm")):
+        raise _refuse(f"the address of the site's folder, not of a page: '{value.rpartition('/')[0]}/'")
     return value.rstrip("/") + "/"
 
 

@@ -119,6 +119,9 @@ def test_the_help_documents_every_exit_code(capsys):
         ("init",),
         ("check", "none.yaml"),
         ("build", "none.yaml"),
+        ("check", "--site", "nosite"),
+        ("link-figure", "no.svg", "--atlas", "site"),
+        ("init", "--generator", "x", "-o", "new.yaml"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_2(capsys, spec, calls, arguments):
@@ -142,7 +145,7 @@ def test_every_mistake_of_a_spec_is_a_line_on_the_standard_error(capsys, spec):
 def test_build_hands_over_spec_folder_and_progress(capsys, spec, calls):
     code, out, err = run(capsys, "build")
     loaded, target, progress = calls.pop()
-    assert (code, out, err) == (0, "3 pages\n", "")
+    assert (code, out, err) == (0, f"3 pages\nto look at it, open {Path('site/index.html')}\n", "")
     assert (loaded.title, target, type(progress)) == ("t", Path("site"), Progress)
 
 
@@ -178,6 +181,13 @@ def test_our_own_mistake_is_a_traceback(spec, calls, monkeypatch):
     stand_in(monkeypatch, "generator.build", build=lambda *given: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["build"])
+
+
+def test_a_folder_in_place_of_a_spec_leads_to_the_check_of_sites(capsys, spec, calls):
+    (spec.parent / "site").mkdir()
+    code, out, err = run(capsys, "check", "site")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "site is a folder, not a spec. A built site? atlas check --site site" in err
 
 
 def test_layers_piped_are_lines_with_tabs(capsys, spec, calls):
@@ -226,6 +236,37 @@ def test_init_writes_a_spec_that_loads_and_overwrites_none_unless_forced(capsys,
     assert load_spec(path).models[0].source == "torchvision:vgg16"
     assert run(capsys, "init", "nets:make", "--weights", "runs/no: 1.pth", "--force")[0] == 0
     assert load_spec(path).models[0].weights == "runs/no: 1.pth"
+
+
+@pytest.mark.parametrize(
+    ("source", "weights", "tried"),
+    [
+        ("nets:make", "a.pth", "a.pth"),
+        ("bundled", "a.pth", "a.pth"),
+        ("torchvision:vgg16", "./a", "./a"),
+        ("torchvision:vgg16", "DEFAULT", ""),  # which would be downloaded
+        ("nets:make", "none", "none"),
+    ],
+)
+def test_init_tries_the_file_of_weights_as_build_would(capsys, tmp_path, monkeypatch, calls, source, weights, tried):
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, "init", source, "--weights", weights)[0] == 0
+    ((model, folder),) = calls
+    assert (model.weights, folder) == (tried, Path())
+
+
+def test_init_refuses_weights_that_are_not_there(tmp_path):
+    ended = atlas("init", "--weights", "missing.pth", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert "there is no file 'missing.pth'" in ended.stderr
+    assert not (tmp_path / "atlas.yaml").exists()
+
+
+def test_the_first_spec_of_the_bundled_network_names_it_as_the_demo_does(capsys, tmp_path, monkeypatch, calls):
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, "init")[0] == 0
+    made, demo = load_spec("atlas.yaml"), load_spec(REPOSITORY / "atlas.yaml")
+    assert (made.title, made.models[0].name) == (demo.title, demo.models[0].name)
 
 
 def test_init_into_a_folder_that_is_not_there_fails_in_one_line(capsys, tmp_path, calls):

@@ -63,6 +63,7 @@ def problems(body, **options):
         ("mixed3b_379-2-7", "net/mixed3b/379.html"),
         ("mixed3b_379-copy-2", "net/mixed3b/379.html"),  # Sketch
         ("mixed3b_379_2", "net/mixed3b/379.html"),  # Figma
+        ("mixed3b_379_", "net/mixed3b/379.html"),  # Illustrator, of what began the same
     ],
 )
 def test_an_address_is_understood_as_editors_write_it(name, page):
@@ -85,6 +86,14 @@ def test_every_id_that_matches_no_neuron_is_told_with_its_place_and_the_nearest(
     assert "nearest: mixed3b" in found[1]
     assert "nearest: net.mixed3b" in found[2]
     assert found[3].endswith("found 'conv_2_0', which is in 2 models, expected 'net.conv_2_0' or the like")
+
+
+def test_ids_of_layers_are_left_as_they_are_and_counted():
+    body = '<g id="mixed3b"><path/></g><g id="net.mixed3b-2"/><g id="mixed3b_3"/><g id="Layer_1"/><g id="conv_2"/>'
+    done = link(body)
+    assert (done.links, done.layers) == (1, 3)
+    assert str(done).endswith("3 of a layer alone (no neuron, as in conv1_7) not linked")
+    assert "a layer" not in str(link('<g id="mixed3b_3"/>'))
 
 
 def test_a_link_is_put_around_and_nothing_else_is_touched():
@@ -284,7 +293,8 @@ def test_the_command_writes_nothing_where_an_id_is_wrong(site, tmp_path, capsys)
 @pytest.mark.parametrize(
     ("figure", "atlas", "code", "words"),
     [
-        ("none.svg", "site", 1, "none.svg: No such file or directory"),
+        ("none.svg", "site", 2, "'none.svg' does not exist"),
+        (".", "site", 2, "'.' is a directory"),
         ("f.svg", "elsewhere", 2, "found no atlas-site.json"),
         ("f.svg", "https://127.0.0.1:1/atlas", 1, "cannot be fetched: "),
         ("f.svg", "http://:1/", 1, "cannot be fetched: "),

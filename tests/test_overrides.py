@@ -97,6 +97,52 @@ def test_a_template_that_breaks_says_which_line_and_what(folder, text, line, sai
     assert said in told
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{% block notes %}x{% endblock %}", "3: no block 'notes' in ours/neuron.html; nearest: note"),
+        ("{% block mian %}x{% endblock %}", "3: no block 'mian' in ours/neuron.html; nearest: main"),
+        ("{% block xyz %}x{% endblock %}", "3: no block 'xyz' in ours/neuron.html"),
+    ],
+)
+def test_a_block_that_no_template_above_has_is_told_with_the_nearest(folder, text, said):
+    put(folder, "own/neuron.html", '{% extends "ours/neuron.html" %}\n\n' + text)
+    assert problem(folder, look) == f"own/neuron.html:{said}"
+
+
+def test_blocks_of_the_users_own_within_theirs_and_those_of_a_template_further_up_are_good(folder):
+    put(folder, "own/base.html", '{% extends "ours/base.html" %}{% block band %}{% block logo %}{% endblock %}{% endblock %}')
+    put(
+        folder,
+        "own/index.html",
+        '{% extends "ours/index.html" %}{% block footer %}{% endblock %}{% block logo %}L{% endblock %}',
+    )
+    assert built(folder)
+
+
+def test_blocks_under_a_template_whose_name_is_worked_out_are_let_be(folder):
+    put(folder, "own/index.html", '{% extends "ours/" ~ "index.html" %}{% block xyz %}{% endblock %}')
+    assert look(folder).templates == folder / "own"
+
+
+def test_a_template_that_extends_itself_is_told_what_to_write(folder):
+    put(folder, "own/neuron.html", '\n{% extends "neuron.html" %}')
+    told = 'own/neuron.html:2: found a template that extends itself by "neuron.html", expected "ours/neuron.html"'
+    assert problem(folder, look) == told
+
+
+def test_templates_that_extend_each_other_are_told(folder):
+    put(folder, "own/base.html", '{% extends "ours/index.html" %}')
+    put(folder, "own/model.html", '{% extends "ours/model.html" %}')
+    told = 'own/base.html:1: found a template that extends itself by "base.html", expected "ours/base.html"'
+    assert problem(folder, look) == told
+
+
+def test_a_template_that_extends_one_that_is_not_there_is_told_before_any_page(folder):
+    put(folder, "own/model.html", '{% extends "ours/modle.html" %}{% block main %}{% endblock %}')
+    assert problem(folder, look).startswith("own/model.html:1: no template 'ours/modle.html'; nearest: ours/model.html")
+
+
 def test_a_macro_of_ours_that_the_user_calls_wrongly_is_told_with_the_users_line(folder):
     text = '{% extends "ours/index.html" %}\n{% from "parts.html" import strip %}\n{% block introduction %}\n{{ strip(page) }}'
     put(folder, "own/index.html", text + "{% endblock %}")
@@ -160,12 +206,35 @@ def test_all_problems_are_told_at_once_and_before_any_page(folder):
 
 
 def test_static_files_replace_ours_or_are_added(folder):
-    put(folder, "files/theme.css", ":root { --paper: pink }")
+    put(folder, "files/layer.js", "mine")
     put(folder, "files/fonts/own.woff2", "font")
     site = built(folder)
-    assert site["theme.css"] == b":root { --paper: pink }"
+    assert site["layer.js"] == b"mine"
     assert site["fonts/own.woff2"] == b"font"
     assert site["atlas.css"] == (beside("static") / "atlas.css").read_bytes()
+
+
+def test_a_theme_comes_after_ours_so_that_it_need_only_set_what_is_to_change(folder):
+    put(folder, "files/theme.css", ":root { --paper: pink }")
+    put(folder, "files/fonts/theme.css", "p {}")
+    site, ours = built(folder), (beside("static") / "theme.css").read_bytes()
+    assert site["theme.css"] == ours + b"\n:root { --paper: pink }"
+    assert site["fonts/theme.css"] == b"p {}"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("theem.css", "theme.css"), ("Theme.css", "theme.css"), ("atlas.cs.css", "atlas.css"), ("layers.js", "layer.js")],
+)
+def test_a_static_file_that_is_misspelt_is_told_with_the_one_that_was_meant(folder, name, meant):
+    put(folder, f"files/{name}", "x")
+    assert problem(folder, look).endswith(f"; nearest: {meant}")
+
+
+@pytest.mark.parametrize("name", ["more.css", "logo.svg", "theme-dark.css", "card.css", "figures/theme.css", "plot.js"])
+def test_other_static_files_are_added(folder, name):
+    put(folder, f"files/{name}", "x")
+    assert built(folder)[name] == b"x"
 
 
 def test_added_files_are_counted(folder):

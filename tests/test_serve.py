@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,6 +150,18 @@ def test_pages_alone_get_the_script_that_loads_them_anew(site):
     assert b"/atlas/~edition" in site.answer("/atlas/~reload.js").body
     assert site.answer("/atlas/~edition").body == b"7"
     assert (site.folder / "index.html").read_bytes() == FILES["index.html"]
+
+
+def test_a_mistake_is_told_to_the_pages_that_are_open_until_it_is_mended(site):
+    told = replace(site, mistake="a.html:1: <b>")
+    assert told.answer("/atlas/~edition").body == b"7\na.html:1: <b>"
+    assert told.answer("/atlas/").body == site.answer("/atlas/").body
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node to read it")
+def test_the_script_that_is_added_can_be_read(site):
+    script = site.answer("/atlas/~reload.js").body
+    subprocess.run(["node", "--check", "-"], input=script, check=True)
 
 
 # -- the server -----------------------------------------------------------------------------------------------------------
@@ -342,8 +355,10 @@ def test_a_mistake_on_the_disk_is_told_in_its_line_and_the_old_site_stays(projec
         (line,) = "".join(told).splitlines()
         assert re.search(r"atlas\.yaml:7:1: colour: unknown key", line)
         assert ask(server, "/atlas/")[0].status == 200
+        wait_for(lambda: b"colour: unknown key" in ask(server, "/atlas/~edition")[1])
         edit(project, "atlas.yaml", SPEC.replace("first", "mended"))
         wait_for(lambda: b"<title>mended</title>" in ask(server, "/atlas/")[1])
+        assert b"colour" not in ask(server, "/atlas/~edition")[1]
 
 
 def test_a_folder_that_comes_later_is_watched_too(tmp_path):

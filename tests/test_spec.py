@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from generator.errors import SpecError
+from generator.errors import SpecError, nearest
 from generator.spec import Spec, fits, json_schema, load_spec, lone_model
 from generator.starter import starter
 
@@ -433,9 +433,36 @@ def test_a_spec_keeps_its_places_through_a_pickle(tmp_path):
 
 
 def test_a_model_without_a_file_is_named_after_its_source():
-    assert [lone_model(each).name for each in ("bundled", "torchvision:vgg16", "a.b:_make")] == ["bundled", "vgg16", "make"]
+    assert [lone_model(each).name for each in ("torchvision:vgg16", "a.b:_make")] == ["vgg16", "make"]
+    assert lone_model("bundled").name == load_spec(REPOSITORY / "atlas.yaml").models[0].name
     with pytest.raises(SpecError, match=r"^source: found 'vgg', expected 'bundled',"):
         lone_model("vgg")
+
+
+def test_a_source_that_names_a_file_in_place_of_a_module_is_told_what_to_write():
+    with pytest.raises(SpecError, match=r"found 'nets\.py:small', expected the name of a module, without \.py: 'nets:small'$"):
+        lone_model("nets.py:small")
+
+
+@pytest.mark.parametrize("page", ["index.html", "INDEX.HTM"])
+def test_the_address_of_a_page_is_not_that_of_a_site(tmp_path, page):
+    (only,) = problems(tmp_path, GOOD + f"site_url: https://a.org/b/{page}\n")
+    assert only.endswith("expected the address of the site's folder, not of a page: 'https://a.org/b/'")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("nueron", "; nearest: neuron"),
+        ("curve", "; nearest: curve detectors"),
+        ("site", ""),
+        ("nets", ""),
+        ("", ""),
+        ("cu", ""),
+    ],
+)
+def test_only_names_that_are_near_are_offered(wrong, said):
+    assert nearest(wrong, ["neuron", "curve detectors", "notes", "families", "title"]) == said
 
 
 def test_every_key_of_the_schema_is_described():

@@ -31,6 +31,7 @@ def build(spec: str, output: Path | None, quiet: bool) -> None:
         from generator.build import build as run
     from generator.progress import Progress
 
-    summary = run(loaded, output or loaded.folder / loaded.output.folder, Progress(quiet))
+    target = output or loaded.folder / loaded.output.folder
+    summary = run(loaded, target, Progress(quiet))
     if not quiet:
-        click.echo(str(summary))
+        click.echo(f"{summary}\nto look at it, open {target / 'index.html'}")

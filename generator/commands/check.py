@@ -29,6 +29,8 @@ def check(spec: str | None, site: Path | None) -> None:
     if site is not None:
         _check_site(site)
         return
+    if spec is not None and Path(spec).is_dir():
+        raise click.UsageError(f"{spec} is a folder, not a spec. A built site? atlas check --site {spec}")
     from generator.spec import load_spec
 
     loaded = load_spec(spec or "atlas.yaml")  # before torch is imported: a mistake in it is told at once

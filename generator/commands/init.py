@@ -20,7 +20,13 @@ from generator.errors import AtlasError, SpecError
     is_flag=True,
     help="Write a workflow for GitHub that builds and publishes the site. A spec that is there stays as it is.",
 )
-def init(source: str, weights: str, output: str, force: bool, github_pages: bool) -> None:
+@click.option(
+    "--generator",
+    metavar="REQUIREMENT",
+    default="",
+    help="What the workflow has pip install this program from: git+https://github.com/OWNER/REPOSITORY",
+)
+def init(source: str, weights: str, output: str, force: bool, github_pages: bool, generator: str) -> None:
     """Write a first, commented spec for a model.
 
     SOURCE is bundled, torchvision:NAME or package.module:callable.
@@ -32,8 +38,10 @@ def init(source: str, weights: str, output: str, force: bool, github_pages: bool
       atlas init nets:small --weights runs/best.pth
       atlas init --github-pages
     """
+    if generator and not github_pages:
+        raise click.UsageError("--generator is for the workflow: it goes with --github-pages.")
     if github_pages:
-        _publish(source, weights, Path(output), force)
+        _publish(source, weights, Path(output), force, generator)
         return
     if not force and Path(output).exists():
         raise SpecError([f"{output}: is there already; --force overwrites it"])
@@ -45,7 +53,8 @@ def _write_spec(source: str, weights: str, output: str) -> None:
     from generator.spec import lone_model
     from generator.starter import starter
 
-    model = lone_model(source)
+    downloaded = source.startswith("torchvision:") and not set(weights) & set("./")  # a name of torchvision's, not a file
+    model = lone_model(source, "" if downloaded else weights)
     shape, graph = traced(model, Path(output).parent)
     text = starter(model, weights, shape, auto(graph), output)
     try:
@@ -54,7 +63,7 @@ def _write_spec(source: str, weights: str, output: str) -> None:
         raise AtlasError(f"{output}: cannot be written: {error.strerror}") from None
 
 
-def _publish(source: str, weights: str, spec: Path, force: bool) -> None:
+def _publish(source: str, weights: str, spec: Path, force: bool, generator: str) -> None:
     """The workflow, and a spec where there is none yet."""
     from generator.publishing.workflow import left_to_do, workflow_place, write_workflow
     from generator.spec import load_spec
@@ -63,7 +72,7 @@ def _publish(source: str, weights: str, spec: Path, force: bool) -> None:
     if not spec.exists():
         _write_spec(source, weights, str(spec))
         click.echo(f"{spec}: written")
-    write_workflow(spec, place)
+    write_workflow(spec, place, generator)
     click.echo(f"{place}: written; next:")
-    for step in left_to_do(spec, load_spec(spec).site_url):
+    for step in left_to_do(spec, load_spec(spec), generator):
         click.echo(f"  {step}")

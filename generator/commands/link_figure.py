@@ -8,7 +8,7 @@ import click
 
 
 @click.command(name="link-figure", short_help="Link the neurons of an SVG figure to an atlas.")
-@click.argument("figure", type=click.Path(path_type=Path))
+@click.argument("figure", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--atlas", metavar="DIR-OR-URL", required=True, help="Folder or address of a built atlas.")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="FIGURE-linked.svg unless given.")
 @click.option(
@@ -19,8 +19,8 @@ def link_figure(figure: Path, atlas: str, output: Path | None, move_images: Path
     """Make every element of FIGURE whose id is an address (mixed3b_379, model.mixed3b_379) a link to the page of that neuron.
 
     Ids that stand twice are made unique and pixels of small pictures stay pixels; all else is kept, byte by byte. An id that
-    looks like an address, but is that of no neuron with a page, is an error. To a folder the links are relative, so that figure
-    and atlas are published together; to an address they are absolute.
+    looks like an address, but is that of no neuron with a page, is an error; those of layers alone are counted. To
+    a folder the links are relative, so that figure and atlas are published together; to an address they are absolute.
 
     \b
     Example:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -19,7 +18,7 @@ from generator.progress import Progress, duration
 from generator.publishing.serve import Served, SiteServer, base_of
 from generator.records import ModelFacts
 from generator.site import prepare_target
-from generator.spec import ModelSpec, Spec, load_spec
+from generator.spec import Spec, load_spec
 
 DEBOUNCE, STEP = 400, 50  # milliseconds: changes that come close together are one
 
@@ -42,17 +41,8 @@ def sources(spec: Spec, path: Path) -> Sources:
     """The sources of a spec that was read from `path`. Our own templates and static files are among them."""
     words = [path, *([spec.folder / spec.families] if spec.families else [])]
     folders = [spec.folder / name for name in (spec.notes, spec.templates, spec.static) if name]
-    weights = [file for model in spec.models for file in _weights(model, spec.folder)]
+    weights = [file for model in spec.models for file in model.files(spec.folder)]
     return Sources(_resolved(words), _resolved([*folders, beside("templates"), beside("static")]), _resolved(weights))
-
-
-def _weights(model: ModelSpec, folder: Path) -> Iterator[Path]:
-    """The files beside the spec that a model comes from."""
-    if (folder / model.weights).is_file():
-        yield folder / model.weights
-    if model.kind == "callable":
-        top = model.source.partition(":")[0].partition(".")[0]
-        yield from (place for place in (folder / f"{top}.py", folder / top) if place.exists())
 
 
 def _resolved(paths: list[Path]) -> frozenset[Path]:
@@ -183,7 +173,7 @@ def run(live: Live, server: SiteServer, stop: Event) -> None:
 
 
 def renew(live: Live, server: SiteServer, changed: frozenset[Path]) -> None:
-    """Build the site anew and serve it, in one line; or say in one what is wrong."""
+    """Build the site anew and serve it, in one line; or say in one what is wrong, here and on the pages that are open."""
     began = time.monotonic()
     names = ", ".join(sorted(path.name for path in changed)[:3])
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
@@ -191,6 +181,7 @@ def renew(live: Live, server: SiteServer, changed: frozenset[Path]) -> None:
         live.update(changed)
     except AtlasError as error:
         print("\n".join(error.lines), file=sys.stderr, flush=True)
+        server.site = replace(server.site, mistake="\n".join(error.lines))
         return
     before, server.site = server.address, live.served()
     moved = f", now at {server.address}" if server.address != before else ""

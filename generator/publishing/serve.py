@@ -1,6 +1,7 @@
 """A built site over HTTP, on this machine alone and as its host will serve it: under its sub-path, with its 404 page.
 
-Every page that is served has a line added that loads it anew when the site has changed; the files stay as they are.
+Every page that is served has a line added that loads it anew when the site has changed, and shows why it could not be; the
+files stay as they are.
 """
 
 from __future__ import annotations
@@ -50,13 +51,23 @@ TYPES = {
 }
 
 _SCRIPT = """\
-// Added by `atlas serve`: loads the page anew when the site was built anew.
+// Added by `atlas serve`: loads the page anew when the site was built anew, and shows what kept it from being built.
 (function () {
-  var seen = document.currentScript.dataset.edition;
+  var seen = document.currentScript.dataset.edition, bar = document.createElement("pre");
+  bar.setAttribute("role", "alert");
+  bar.style.cssText = "position:fixed;inset:auto 0 0 0;margin:0;padding:.75rem 1rem;max-height:40vh;overflow:auto;z-index:99;" +
+    "white-space:pre-wrap;overflow-wrap:anywhere;font:.875rem/1.4 monospace;background:#7a1020;color:#fff";
+  function show(mistake) {
+    if (bar.textContent !== mistake) bar.textContent = mistake;
+    if (mistake && !bar.isConnected) document.body.append(bar);
+    if (!mistake) bar.remove();
+  }
   setInterval(function () {
     if (document.hidden) return;
-    fetch("%s", { cache: "no-store" }).then(function (answer) { return answer.text(); }).then(function (now) {
-      if (now !== seen) location.reload();
+    fetch("%s", { cache: "no-store" }).then(function (answer) { return answer.text(); }).then(function (said) {
+      var end = (said + "\\n").indexOf("\\n");
+      if (said.slice(0, end) !== seen) location.reload();
+      show(said.slice(end + 1));
     }, function () { /* the server has ended */ });
   }, %d);
 })();
@@ -80,6 +91,7 @@ class Served:
     folder: Path
     base: str  # the path it lies under, '/' at both ends
     edition: str  # another after every build
+    mistake: str = ""  # what keeps the sources, as they are now, from being built; a line or more
 
     def answer(self, target: str) -> Answer:
         """The answer to a request for `target`, a path with perhaps a query."""
@@ -90,7 +102,7 @@ class Served:
             return self._missing()
         name = path[len(self.base) :]
         if name == EDITION:
-            return Answer(HTTPStatus.OK, body=self.edition.encode())
+            return Answer(HTTPStatus.OK, body="\n".join(filter(None, (self.edition, self.mistake))).encode("utf-8", "replace"))
         if name == RELOAD:
             return Answer(HTTPStatus.OK, TYPES[".js"], (_SCRIPT % (self.base + EDITION, EVERY_MS)).encode())
         return self._file(name)

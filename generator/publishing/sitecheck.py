@@ -16,10 +16,9 @@ from posixpath import dirname, normpath
 from urllib.parse import unquote, urlsplit
 
 from generator.addresses import NOT_FOUND, anchor, folder
-from generator.errors import AtlasError
 from generator.publishing.htmlpage import Reference, Row, read_page, style_references
 from generator.publishing.mirrors import LayerNumbers, Layers, layer_numbers, mirror_problems, page_problems
-from generator.site import MARKER
+from generator.site import MARKER, SiteError
 
 SHOWN = 100  # problems that are told one by one
 _ABROAD = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
@@ -149,10 +148,10 @@ def check_site(root: Path) -> Report:
     """Check the site in a folder.
 
     Raises:
-        AtlasError: there is no site.
+        SiteError: there is no site.
     """
     if not (root / "index.html").is_file():
-        raise AtlasError(f"{root}: no site is there (no index.html)")
+        raise SiteError(f"{root}: no site is there (no index.html)")
     site = Site(root)
     layers = {(layer.model, layer.address): layer for layer in _layers(site)}
     neurons = {layer.page(unit): (layer, at) for layer in layers.values() for at, unit in enumerate(layer.units)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from generator.errors import AtlasError, SpecError
+from generator.spec import Spec
 
 PLACE = Path(".github/workflows/atlas.yml")  # in the root of a repository
 
@@ -22,6 +25,11 @@ on:
     branches: [{branch}]
   workflow_dispatch:
 
+env:
+  # Where pip installs the program from that builds the atlas; this is the one line to fill in, like
+  # "git+https://github.com/OWNER/REPOSITORY", with @ and a tag or commit at its end to stay with one version.
+  GENERATOR: {generator}
+
 permissions:
   contents: read
 
@@ -34,6 +42,11 @@ jobs:
     runs-on: ubuntu-latest
     timeout-minutes: 60
     steps:
+      - name: Is the generator filled in?
+        if: env.GENERATOR == ''
+        run: |
+          echo "::error::GENERATOR is empty in {place}: write there where pip installs the program from"
+          exit 1
       - uses: actions/checkout@v7
       - uses: actions/setup-python@v7
         with:
@@ -41,7 +54,7 @@ jobs:
       - name: Install PyTorch for the processor
         run: pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu
       - name: Install the generator
-        run: pip install weight-atlas  # or from its source: pip install git+https://...
+        run: pip install "$GENERATOR"
       - name: Build the atlas
         run: atlas build {quoted} -o "$RUNNER_TEMP/site"
       - name: Check the atlas
@@ -77,11 +90,15 @@ def workflow_place(spec: Path, force: bool) -> Path:
     return path
 
 
-def write_workflow(spec: Path, path: Path) -> None:
-    """Write the workflow for a spec to its place; raises AtlasError where it cannot be written."""
+def write_workflow(spec: Path, path: Path, generator: str = "") -> None:
+    """Write the workflow for a spec to its place, with what pip is to install as `generator`, to be filled in where empty.
+
+    Raises AtlasError where it cannot be written.
+    """
     root = path.parents[len(PLACE.parts) - 1]
     name = spec.resolve().relative_to(root).as_posix()
-    text = _TEMPLATE.format(spec=name, quoted=shlex.quote(name), branch=_branch(root))
+    said = json.dumps(generator, ensure_ascii=False)
+    text = _TEMPLATE.format(spec=name, quoted=shlex.quote(name), branch=_branch(root), place=PLACE, generator=said)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -117,9 +134,9 @@ def _read(path: Path) -> str:
         return ""
 
 
-def left_to_do(spec: Path, site_url: str) -> Iterator[str]:
+def left_to_do(spec: Path, loaded: Spec, generator: str) -> Iterator[str]:
     """What the user has to do until the atlas is published, a line each."""
-    root = repository(spec)
+    root, site_url = repository(spec), loaded.site_url
     where = published_at(root)
     if root is None:
         yield f"{spec.resolve().parent} is in no git repository: make it one (git init), with {PLACE} at its root"
@@ -128,4 +145,15 @@ def left_to_do(spec: Path, site_url: str) -> Iterator[str]:
     elif where and site_url != where:
         yield f"{spec} says site_url {site_url}, GitHub Pages publishes at {where} unless it has a domain of its own"
     yield "on GitHub: Settings > Pages > Build and deployment > Source: GitHub Actions"
-    yield f"commit {spec}, {PLACE} and whatever the spec names (checkpoints, families, notes), and push"
+    if not generator:
+        yield f'in {PLACE}: GENERATOR: where pip installs this program from, like "git+https://github.com/OWNER/REPOSITORY"'
+    yield f"keep the built site out of git: a line '{Path(loaded.output.folder).as_posix()}/' in .gitignore"
+    yield f"commit {', '.join([str(spec), str(PLACE), *_named(loaded)])}, and push (GitHub refuses files over 100 MB)"
+
+
+def _named(spec: Spec) -> list[str]:
+    """The files and folders beside a spec without which it cannot be built, from its folder."""
+    said = [name for name in (spec.families, spec.notes, spec.templates, spec.static) if name]
+    models = [path for model in spec.models for path in model.files(spec.folder)]
+    paths = [*(spec.folder / name for name in said), *models]
+    return list(dict.fromkeys(Path(os.path.normpath(path)).as_posix() for path in paths))

@@ -30,7 +30,8 @@ DRAWN_ELSEWHERE = frozenset(  # what stands in these is not drawn where it stand
 )
 _ADDRESS = re.compile(r"(.+)[_:](\d+)")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{2,4})_")  # how Illustrator writes what it thinks an id cannot hold
-_SUFFIXES = (r"_\d+_$", r"(-\d+)+$", r"[ -]copy([ -]\d+)*$", r"_\d+$")  # of copies, by Illustrator, Inkscape, Sketch and Figma
+# What is added to the ids of copies: by Illustrator (twice), Inkscape, Sketch and Figma.
+_SUFFIXES = (r"_\d+_$", r"_+$", r"(-\d+)+$", r"[ -]copy([ -]\d+)*$", r"_\d+$")
 _RENDERING = re.compile(rb"image-rendering\s*:\s*[^;\"']*")
 _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w=.+-]+)*),(.*)", re.DOTALL)
 
@@ -45,6 +46,7 @@ class Linked:
     already: int  # elements with an address that stand in a link of the figure's own
     renamed: int  # ids that stood twice
     crisp: int  # pictures whose pixels are now drawn as pixels
+    layers: int = 0  # elements whose id is the address of a layer alone
 
     def __str__(self) -> str:
         said = [f"{self.links} linked"]
@@ -52,6 +54,7 @@ class Linked:
         said += [f"{self.renamed} ids made unique"] if self.renamed else []
         said += [f"{self.crisp} small pictures set to pixels"] if self.crisp else []
         said += [f"{len(self.moved)} pictures moved"] if self.moved else []
+        said += [f"{self.layers} of a layer alone (no neuron, as in conv1_7) not linked"] if self.layers else []
         return ", ".join(said)
 
 
@@ -71,7 +74,8 @@ def link_figure(figure: Path, content: bytes, atlas: Published, output: Path, im
     crisp = [edit for one in pictures for edit in _crisp(one, content, figure.parent)]
     away = [edit for one in pictures for edit in _moved(one, images, output, moved)]
     whole = edited(content, [*edits, *unique, *crisp, *away])
-    return Linked(whole, moved, len(linked), already, len(unique), len(crisp))
+    named = sum(_is_layer(one.attributes.get("id", ""), atlas.pages) and _is_drawn(one) for one in found)
+    return Linked(whole, moved, len(linked), already, len(unique), len(crisp), named)
 
 
 # -- which elements, and to where ------------------------------------------------------------------------------------------
@@ -100,8 +104,7 @@ def page_of(name: str, pages: Pages) -> str:
 
     Raises LookupError with what was expected for one that looks like an address and is that of no neuron with a page.
     """
-    plain = _ESCAPED.sub(lambda sign: chr(int(sign[1], 16)), name)
-    readings = list(dict.fromkeys((name, plain, *(re.sub(suffix, "", plain) for suffix in _SUFFIXES))))
+    readings = _readings(name)
     for reading in readings:
         neurons = list(_neurons(reading, pages))
         if len(neurons) > 1:
@@ -113,6 +116,19 @@ def page_of(name: str, pages: Pages) -> str:
     if why:
         raise LookupError(why)
     return ""
+
+
+def _readings(name: str) -> list[str]:
+    """What an id may have been before an editor wrote it, itself first."""
+    plain = _ESCAPED.sub(lambda sign: chr(int(sign[1], 16)), name)
+    return list(dict.fromkeys((name, plain, *(re.sub(suffix, "", plain) for suffix in _SUFFIXES))))
+
+
+def _is_layer(name: str, pages: Pages) -> bool:
+    """Whether an id is the address of a layer, without a neuron."""
+    known = {f"{prefix}{layer}" for model, layers in pages.items() for layer in layers for prefix in ("", f"{model}.")}
+    readings = _readings(name)
+    return any(each in known for each in readings) and not any(any(_neurons(each, pages)) for each in readings)
 
 
 def _neurons(name: str, pages: Pages) -> Iterator[tuple[str, str]]:
