@@ -20,6 +20,7 @@ from generator.authored.families import load_families
 from generator.authored.notes import load_notes
 from generator.authored.prose import LayerPlace, Places
 from generator.cancellation import with_cancellation
+from generator.context.looks import read_looks
 from generator.errors import LayerError, RefusedError, SpecError, nearest
 from generator.expand import neighbours, weights_into
 from generator.globs import fits
@@ -232,6 +233,7 @@ def model_facts(spec: Spec, opened: Opened, progress: Progress) -> ModelFacts:
             writes=tuple(pair for other in chosen for pair in reads[other] if pair.weights.source == address),
             refused=tuple(refused[address]),
             statistics=numbers[address],
+            looks=read_looks(opened.loaded.looks, opened.loaded.provenance.sha256, address, graph.layers[address].neurons),
         )
         for address in chosen
     )

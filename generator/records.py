@@ -153,6 +153,16 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class Looks:
+    """A feature visualization of every neuron of one layer, made beforehand and held against photographs."""
+
+    images: np.ndarray  # uint8 [unit, row, col, RGB]
+    activations: np.ndarray  # float32 [unit]: the neuron's mean over its map on its own image
+    photographs: np.ndarray  # float32 [unit]: the largest such mean on any of the photographs
+    count: int  # of the photographs
+
+
+@dataclass(frozen=True)
 class LayerFacts:
     """A layer of the atlas with everything its pages say."""
 
@@ -164,6 +174,7 @@ class LayerFacts:
     writes: tuple[Pair, ...]
     refused: tuple[str, ...]  # one line for each neighbour whose weights cannot be read, and why
     statistics: Statistics | None = None  # None where it reads no layer of the atlas
+    looks: Looks | None = None  # None where the model brings none
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from generator.graph import choose, trace
 from generator.models import load_model
 from generator.models.bundled import visualize as script
 from generator.models.bundled.network import TinyInception
+from generator.photos import sprite_of, tiles_of
 from generator.pictures import sprite, sprite_grid
 
 QUICK = Options(steps=12, batch=3, rate=1.0)
@@ -431,9 +432,9 @@ def test_the_colours_in_use_are_those_of_a_square_root():
 def test_tiles_come_back_from_a_sprite_that_lies_as_all_others_do(count):
     flat = np.random.default_rng(0).integers(0, 256, (count, 1, 1, 3)).astype(np.uint8)
     images = np.broadcast_to(flat, (count, 64, 64, 3))
-    sheet = np.array(Image.open(BytesIO(script.sprite_of(images))).convert("RGB"))
+    sheet = np.array(Image.open(BytesIO(sprite_of(images))).convert("RGB"))
     assert sheet.shape == sprite(images)[0].shape
-    assert np.abs(script.tiles_of(sheet, count).astype(int) - images)[:, 16:48, 16:48].max() < 16
+    assert np.abs(tiles_of(sheet, count).astype(int) - images)[:, 16:48, 16:48].max() < 16
 
 
 VISUALIZATIONS = script.HERE / "visualizations"

@@ -39,6 +39,7 @@ class LoadedModel:
     notes: tuple[str, ...] = ()  # plain sentences on the checkpoint: where in the file, what was left out, NaN
     mean: tuple[float, ...] | None = None  # what its images, in 0..1, are normalized by, for each channel; None if unknown
     std: tuple[float, ...] | None = None
+    looks: Path | None = None  # a folder of feature visualizations of just these weights; see `context.looks`
 
 
 def load_model(spec: ModelSpec, folder: Path) -> LoadedModel:
@@ -55,7 +56,7 @@ def load_model(spec: ModelSpec, folder: Path) -> LoadedModel:
     versions = (("torch", str(torch.__version__)), ("torchvision", torchvision.VERSION))
     provenance = Provenance(spec.source, built.weights, digest(module), versions)
     shape = input_shape(spec.input_size, built.input_shape)
-    return LoadedModel(spec.name, module, shape, built.class_names, provenance, built.notes, built.mean, built.std)
+    return LoadedModel(spec.name, module, shape, built.class_names, provenance, built.notes, built.mean, built.std, built.looks)
 
 
 def kind_of(source: str) -> str:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -41,6 +42,7 @@ class Built:
     notes: tuple[str, ...] = ()  # plain sentences on the checkpoint: what had no place in the model, NaN
     mean: tuple[float, ...] | None = None  # what its images, in 0..1, were normalized by, for each channel; None if unknown
     std: tuple[float, ...] | None = None
+    looks: Path | None = None  # a folder of feature visualizations of just these weights; see `context.looks`
 
 
 def named_weights(spec: ModelSpec) -> str | None:

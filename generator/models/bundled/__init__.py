@@ -29,7 +29,7 @@ def load(spec: ModelSpec, folder: Path) -> Built:
     if not (HERE / WEIGHTS).is_file():
         raise ModelError(f"this installation lacks {WEIGHTS}; `python -m generator.models.bundled.train` makes it")
     name, notes = load_file(network, WEIGHTS, HERE, spec.source)
-    return Built(network, name, (3, SIDE, SIDE), class_names(), notes, MEAN, STD)
+    return Built(network, name, (3, SIDE, SIDE), class_names(), notes, MEAN, STD, HERE / "visualizations")
 
 
 def class_names() -> tuple[str, ...]:

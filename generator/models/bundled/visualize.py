@@ -30,10 +30,9 @@ from generator.graph import choose, trace
 from generator.models import LoadedModel, load_model
 from generator.models.bundled import HERE
 from generator.models.bundled.train import Images, read_classes, read_split, write_whole
-from generator.pictures import GAP, sprite_grid
+from generator.photos import sprite_of, tiles_of
 from generator.records import Visualizations
 
-QUALITY = 80  # of WebP
 PHOTOGRAPHS = 1000
 LINE = "{:<14}{:>8}{:>7}{:>8}{:>7}{:>9}{:>7}{:>6}"
 
@@ -102,32 +101,6 @@ def make_layer(subject: Subject, address: str, options: Options, seen: Images, w
 def notes_of(made: Visualizations) -> dict[str, str]:
     """What is wrong with images, by the neuron's number."""
     return {str(unit): note for unit, note in enumerate(made.notes) if note}
-
-
-def sprite_of(images: np.ndarray) -> bytes:
-    """Images uint8 `[unit, row, col, RGB]` as one WebP, laid out as by `pictures.sprite`; gaps continue the tiles' edges."""
-    edged = np.pad(images, ((0, 0), (0, GAP), (0, GAP), (0, 0)), mode="edge")
-    file = io.BytesIO()
-    Image.fromarray(side_by_side(edged)).save(file, "WEBP", quality=QUALITY, method=6)
-    return file.getvalue()
-
-
-def side_by_side(tiles: np.ndarray) -> np.ndarray:
-    """Tiles `[unit, row, col, RGB]` as one sheet `[row, col, RGB]`, white where there are no more."""
-    units, rows, cols, _ = tiles.shape
-    across = sprite_grid(units, rows, cols).columns
-    full = np.full((-(-units // across) * across, rows, cols, 3), 255, np.uint8)
-    full[:units] = tiles
-    sheet = full.reshape(-1, across, rows, cols, 3).swapaxes(1, 2)
-    return sheet.reshape(-1, across * cols, 3)
-
-
-def tiles_of(sheet: np.ndarray, units: int) -> np.ndarray:
-    """What `sprite_of` was given, from its pixels `[row, col, RGB]`."""
-    across = sprite_grid(units, 1, 1).columns
-    side = sheet.shape[1] // across
-    tiles = sheet.reshape(-1, side, across, side, 3).swapaxes(1, 2)
-    return tiles.reshape(-1, side, side, 3)[:units, :-GAP, :-GAP]
 
 
 @torch.no_grad()

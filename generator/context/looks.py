@@ -1,0 +1,32 @@
+"""Feature visualizations made beforehand: a sprite for each layer and what was measured, in a folder beside the weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from generator.photos import read_pixels, tiles_of
+from generator.records import Looks
+
+INDEX = "index.json"
+
+
+def read_looks(folder: Path | None, sha256: str, address: str, neurons: int) -> Looks | None:
+    """The feature visualizations of one layer; None where the folder has none of this layer, or those of other weights.
+
+    sha256: of the weights they must have been made from. A folder that is not whole is a mistake of ours: OSError, ValueError.
+    """
+    if folder is None or not (folder / INDEX).is_file():
+        return None
+    index = json.loads((folder / INDEX).read_bytes())
+    measured = index["layers"].get(address)
+    if index["weights"] != sha256 or measured is None:
+        return None
+    return Looks(
+        images=tiles_of(read_pixels(folder / f"{address}.webp"), neurons),
+        activations=np.array(measured["activations"], np.float32),
+        photographs=np.array(measured["photographs"], np.float32),
+        count=index["photographs"],
+    )
