@@ -12,7 +12,7 @@ The stages, in order; each hands the next one frozen records (`records`), numpy 
    `affine` what bias and scale a layer's own modules add.
 5. `analyses` make facts of weights: the largest connections, the factors of a neuron's kernel, every neuron's picture.
    `context` shows neurons by what they respond to, which takes torch and much longer.
-6. `pages` turns the facts into what each page says, in words and `pictures`, under `addresses` that stay.
+6. `pages` turns the facts into what each page says, in words, `pictures` and `photos`, under `addresses` that stay.
 7. `render` fills the templates with it, one layer at a time, in our `look` or the user's.
 8. `site` writes the files beside the target and swaps them in whole.
 

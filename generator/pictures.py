@@ -123,8 +123,8 @@ def sprite_grid(count: int, rows: int, cols: int) -> Grid:
     return Grid(min(max(count, 1), SPRITE_COLUMNS), rows, cols)
 
 
-SPRITE_BYTES = 24 * 1024  # of a layer's faces: beyond it they are drawn from fewer colours, so that pages stay light
-SPRITE_COLOURS = (256, 64, 32)  # as many as fit; thumbnails of fewer colours than the last would mislead
+SPRITE_BYTES = 19 * 1024  # of a layer's faces: beyond it they are drawn from fewer colours, so that pages stay light
+SPRITE_COLOURS = (256, 128, 96, 64, 32)  # the most that fit; of fewer than the last, thumbnails would mislead
 
 
 def sprite_png(sheet: np.ndarray) -> bytes:

@@ -20,6 +20,7 @@ from generator.pages.model import model_page
 from generator.pages.neuron import NeuronPages
 from generator.pages.oembed import count_oembed, oembed_files
 from generator.pages.pair import PairPages
+from generator.pages.responses import count_responses, response_files
 from generator.pages.twin import layer_json
 from generator.pages.views import face_grid, face_tiles
 from generator.pictures import sprite, sprite_png
@@ -51,7 +52,7 @@ def _files(facts: AtlasFacts, contexts: list[ModelContext], look: Look) -> Itera
     yield from static_files(look)
     yield JUMP, jump_script(facts)
     yield "index.html", renderer.html("index.html", page=index_page(facts, contexts))
-    yield HOW_TO_READ, renderer.html(HOW_TO_READ, page=_how_to_read(facts), sign_rule=SIGN_RULE)
+    yield HOW_TO_READ, renderer.html(HOW_TO_READ, page=_how_to_read(facts), sign_rule=SIGN_RULE, responses=has_responses(facts))
     yield NOT_FOUND, renderer.html(NOT_FOUND if facts.site_url else "404-bare.html", page=missing_page(facts))
     if facts.families:
         yield f"{FAMILIES}/index.html", renderer.html("families.html", page=families_page(facts, contexts))
@@ -77,16 +78,23 @@ def _count_pages(model: ModelFacts) -> int:
 
 def _count_others(model: ModelFacts, published: bool) -> int:
     """How many other files a model has: its layers' twins, sprites and, where the site has an address, cards; the pictures of
-    its pairs of layers; its aliases.
+    its pairs of layers and of what neurons respond to; its aliases.
     """
     layers = sum(1 + (face_grid(facts) is not None) * (1 + published) + len(facts.reads) for facts in model.layers)
+    layers += sum(map(count_responses, model.layers))
     return layers + sum(1 + len(branch_units(facts, branch)) for facts, branch in aliased(model))
+
+
+def has_responses(facts: AtlasFacts) -> bool:
+    """Whether any page shows a feature visualization."""
+    return any(layer.looks for model in facts.models for layer in model.layers)
 
 
 def _how_to_read(atlas: AtlasFacts) -> Common:
     """What the page on method has in common with the others."""
     trail = (Link("index.html", atlas.title),)
-    return Common("", f"How to read this · {atlas.title}", trail, "How to read this", absolute(atlas.site_url, HOW_TO_READ))
+    address, about = absolute(atlas.site_url, HOW_TO_READ), "What the pictures and numbers of this atlas of weights mean"
+    return Common("", f"How to read this · {atlas.title}", trail, "How to read this", address, about)
 
 
 def _model_files(renderer: Renderer, context: ModelContext) -> Iterator[tuple[str, bytes]]:
@@ -108,6 +116,7 @@ def _layer_files(renderer: Renderer, context: ModelContext, place: int) -> Itera
         yield f"{view.folder}/faces.png", sprite_png(sprite(tiles)[0])
         if context.atlas.site_url:  # whoever shows a card fetches it by its absolute address
             yield f"{view.folder}/{CARD}", card(tiles, facts.layer.address, card_line(facts, context.model.name))
+    yield from response_files(facts, view)
     yield f"{view.folder}/layer.json", layer_json(context.model, facts)
     for page_path, page, picture_path, picture in PairPages(context, place).files():
         yield page_path, renderer.html("pair.html", page=page)

@@ -6,11 +6,14 @@
   root.classList.add("js"); // controls that need a script take their room from the first paint on
 
   function stored(name, value) {
-    try {
-      return value === undefined ? localStorage.getItem(name) : localStorage.setItem(name, value);
-    } catch (refused) { // a browser may forbid it: the choice then holds for this page
-      return null;
-    }
+    var found = null; // in a tab's own store first: from a disk Firefox shares it within a folder, localStorage not at all
+    ["sessionStorage", "localStorage"].forEach(function (kind) {
+      try {
+        if (value === undefined) found = found || window[kind].getItem(name);
+        else window[kind].setItem(name, value);
+      } catch (refused) { found = found || null; } // a browser may forbid it: the choice then holds for this page
+    });
+    return found;
   }
 
   // Runs a script of the site once, then calls back.
@@ -80,6 +83,12 @@
     return one;
   }
   addEventListener("DOMContentLoaded", function () {
+    // A neuron's tables ask for the pictures of their layers when they are nearly in sight: there may be many layers.
+    var near = new IntersectionObserver(function (changes) {
+      changes.forEach(function (one) { if (one.isIntersecting) one.target.classList.add("near"); });
+    }, { rootMargin: "50%" });
+    document.querySelectorAll("main > .two .k").forEach(function (table) { near.observe(table); });
+
     var bar = document.querySelector(".bar"), tools = document.createElement("div"), key = document.createElement("kbd");
     if (!bar) return;
     function named() { return "Change to the " + other() + " theme"; }

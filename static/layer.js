@@ -36,7 +36,7 @@
 
   // Between a view and the controls: shares are shown in per cent.
 
-  function fields(name) { return Array.from(form.querySelectorAll('input[type="number"][name="' + name + '"]')); }
+  function fields(name) { return Array.from(form.querySelector('input[type="number"][name="' + name + '"]').parentNode.querySelectorAll("input")); }
   function scale(name) { return fields(name)[0].dataset.unit === "%" ? 100 : 1; }
   function tidy(number) { return String(+number.toPrecision(6)); }
   function typed(name) {
@@ -153,7 +153,6 @@
     if (hashed(view) !== now) turn(view, event.target === last ? "replaceState" : "pushState");
     last = event.target;
   };
-  form.onsubmit = function (event) { event.preventDefault(); };
   all.onclick = function () {
     var view = parsed("");
     fill(view);

@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 DOCUMENTS = {"README.md": README, "CONTRIBUTING.md": CONTRIBUTING}
 BASES = (ROOT, ROOT / "generator")  # what the paths in a document may be relative to
-MADE = ("site/", "runs/", "../shared")  # places that a document names and a checkout does not hold
+MADE = ("site/", "runs/", "../shared", "MODEL/")  # places that a document names and a checkout does not hold
 
 
 def blocks(text, language):

@@ -96,7 +96,7 @@ def test_dead_neurons_and_branches_are_told(html, numbers):
 
 def test_a_range_says_what_it_runs_over(html):
     assert re.search(r'name="norm"[^>]*placeholder="0"[^>]*aria-label="norm at least"', html)
-    assert re.search(r'name="norm"[^>]*placeholder="1.23e\+04"[^>]*aria-label="norm at most"', html)
+    assert re.search(r'placeholder="1.23e\+04"[^>]*aria-label="norm at most"', html)
     assert re.search(r'name="explained"[^>]*placeholder="\d\d(\.\d)?"[^>]*data-unit="%"', html)
 
 
@@ -108,7 +108,7 @@ def test_a_layer_without_statistics_is_not_sorted_by_them():
 
 def test_a_layer_with_nothing_to_choose_by_has_no_controls_and_no_script():
     html = dict(render_site(sample.sample_atlas()))["small/input/index.html"].decode()
-    assert "<form" not in html
+    assert 'id="sift"' not in html
     assert "<script src" not in html.replace('<script src="../../atlas.js">', "")
 
 
@@ -138,7 +138,7 @@ def test_the_page_of_a_pair_that_the_atlas_lacks_is_not_led_to():
 
 
 def test_how_pictures_and_numbers_were_made_opens_in_place(html):
-    assert re.search(r'<details class="how"><summary>How was this made</summary>[^<]*Norm is the square root', html)
+    assert re.search(r"<details class=how><summary>How was this made</summary>[^<]*Norm is the square root", html)
 
 
 @pytest.mark.parametrize("size", [1, 7])

@@ -16,15 +16,18 @@ from generator.records import Branch, Faces, ModelFacts
 from generator.render import count_files, render_site
 
 VOID = {"meta", "link", "img", "br", "mspace", "input", "hr"}
-CELLS, TERMS = ("td", "th", "tr"), ("dt", "dd")
+CELLS, TERMS, TEXT = ("td", "th", "tr"), ("dt", "dd"), ("p",)
 IMPLIED = {"td": CELLS[:2], "th": CELLS[:2], "tr": CELLS, "tbody": (*CELLS, "thead"), "dt": TERMS, "dd": TERMS}
+IMPLIED |= dict.fromkeys(("p", "div", "section", "details", "table", "h2", "h3"), TEXT)
 IMPLIED_AT_END = {
     "tr": CELLS[:2],
     "tbody": CELLS,
     "thead": CELLS,
     "table": (*CELLS, "thead", "tbody"),
     "dl": TERMS,
-    "div": TERMS,
+    "div": (*TERMS, *TEXT),
+    "section": TEXT,
+    "footer": TEXT,
 }
 
 
@@ -343,7 +346,7 @@ def test_a_layer_none_of_whose_neurons_is_chosen_still_has_its_page():
 def test_a_large_face_is_shrunk_and_never_widens_a_row():
     site = render_layer(plain_faces("rgb", np.zeros((3, 224, 224, 3), np.uint8)))
     assert "--s:0.321" in site["one/only/index.html"].decode()
-    assert 'width="224"' in site["one/only/0.html"].decode()
+    assert "width=224" in site["one/only/0.html"].decode()
 
 
 def test_a_layer_outside_the_atlas_is_named_without_a_link():

@@ -94,6 +94,15 @@ def test_a_huge_matrix_is_a_small_picture(tmp_path):
     assert pixels(content, tmp_path).shape == (512, 512, 3)
 
 
+@pytest.mark.parametrize(("size", "file"), [((6, 300), (240, 300)), ((300, 6), (300, 240)), ((40, 60), (120, 120))])
+def test_the_file_has_the_proportions_in_which_the_page_shows_it(size, file, tmp_path):
+    signed = np.random.default_rng(1).uniform(-1, 1, size)
+    drawn = pixels(matrix_png(signed, 1.0, (1, 1)), tmp_path)
+    assert drawn.shape[:2] == file
+    high, wide = np.array(file) // size
+    assert np.array_equal(drawn, drawn[::high, ::wide].repeat(high, 0).repeat(wide, 1))
+
+
 @pytest.mark.parametrize("size", [(512, 512), (1, 1)])
 def test_a_picture_is_made_whatever_the_values(size):
     for value in (0.0, np.nan, np.inf, 1e30):
@@ -157,7 +166,7 @@ def test_pages_of_pairs_follow_each_other():
     page, seen = "small/~_stem/from-input.html", []
     while page:
         seen.append(page)
-        following = re.search(r'rel="next" href="([^"]+)"', site[page].decode())
+        following = re.search(r'rel=next href="([^"]+)"', site[page].decode())
         page = normpath(join(dirname(page), following[1])) if following else None
     assert len(seen) == 4
 

@@ -31,6 +31,7 @@ class Common:
     trail: tuple[Link, ...]  # from the atlas down to the page above this one
     here: str  # name of this page in the trail
     canonical: str  # absolute address, '' without a site_url
+    description: str  # what the page is about, for those who list it
     provenance: str = ""  # where the weights came from; '' outside a model
     layers: int = 0  # layers of the model, 0 outside
     place: int = -1  # which of them this page is about; -1 for none
@@ -87,7 +88,8 @@ class ModelContext:
         trail = (Link("../index.html", self.atlas.title),)
         canonical = absolute(self.atlas.site_url, f"{self.folder}/index.html")
         name, layers = self.model.name, len(self.model.layers)
-        return Common("../", name, trail, name, canonical, self.provenance, layers, card=self.showpiece())
+        about = f"The network {name}: its layers, and neurons of each, pictured by their weights"
+        return Common("../", name, trail, name, canonical, about, self.provenance, layers, card=self.showpiece())
 
     def layer_common(self, place: int) -> Common:
         """What the page of a layer has in common with all others."""
@@ -102,6 +104,7 @@ class ModelContext:
             trail=trail,
             here=address,
             canonical=absolute(self.atlas.site_url, f"{self.folder}/{folder(address)}/index.html"),
+            description=f"The neurons of {address}, pictured by their weights",
             provenance=self.provenance,
             layers=len(layers),
             place=place,

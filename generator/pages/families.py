@@ -59,6 +59,7 @@ def families_page(atlas: AtlasFacts, contexts: Sequence[ModelContext]) -> Famili
         trail=(Link("../index.html", atlas.title),),
         here="Families",
         canonical=absolute(atlas.site_url, f"{FAMILIES}/index.html"),
+        description=f"Families of neurons in {atlas.title}",
     )
     return FamiliesPage(common, tuple(entries), context.styles("f", STRIP_SIZE, IN_STRIP, context.layers_of(atlas.families)))
 

@@ -143,6 +143,7 @@ class _Page:
             trail=(Link("../index.html", atlas.title), Link("index.html", "Families")),
             here=self.family.name,
             canonical=absolute(atlas.site_url, f"{FAMILIES}/{self.family.file}"),
+            description=f"{self.family.name}: {self.context.summary(self.family)}, with what they read and write",
             previous=next((Link(one.file, one.name) for one in before), None),
             following=next((Link(one.file, one.name) for one in after), None),
             up=Link("index.html", "families"),

@@ -32,6 +32,7 @@ class IndexPage:
     description: str
     models: tuple[ModelEntry, ...]
     styles: tuple[Markup, ...]
+    responses: bool  # whether its strips can show feature visualizations
 
 
 def index_page(atlas: AtlasFacts, contexts: Sequence[ModelContext]) -> IndexPage:
@@ -46,5 +47,7 @@ def index_page(atlas: AtlasFacts, contexts: Sequence[ModelContext]) -> IndexPage
         entries.append(ModelEntry(Link(f"{context.folder}/index.html", context.model.name), summary(context.model), layers))
         styles += [strip_style(context, facts, f"{context.folder}/", css) for facts in picked]
     shown_first = contexts[0].showpiece() if contexts else ""
-    common = Common("", atlas.title, (), atlas.title, absolute(atlas.site_url, "index.html"), card=shown_first)
-    return IndexPage(common, atlas.description, tuple(entries), tuple(styles))
+    about = atlas.description or f"{atlas.title}: the weights of neural networks, a page for every neuron"
+    common = Common("", atlas.title, (), atlas.title, absolute(atlas.site_url, "index.html"), about, card=shown_first)
+    responses = any(layer.looks for context in contexts for layer in context.model.layers)
+    return IndexPage(common, atlas.description, tuple(entries), tuple(styles), responses)

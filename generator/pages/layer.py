@@ -12,6 +12,7 @@ from markupsafe import Markup
 from generator.addresses import pair_file
 from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext
+from generator.pages.responses import response_style
 from generator.pages.sifting import Sifting, family_units, sifting
 from generator.pages.strips import Tile, median_explained
 from generator.pages.views import IN_STRIP, LayerView, link, sprite_style
@@ -58,6 +59,7 @@ class LayerPage:
     refused: tuple[str, ...]
     css: str
     styles: tuple[Markup, ...]
+    responses: bool  # whether its grid can show feature visualizations
 
 
 def layer_page(context: ModelContext, place: int) -> LayerPage:
@@ -81,7 +83,8 @@ def layer_page(context: ModelContext, place: int) -> LayerPage:
         writes=tuple(_neighbour(context, pair, pair.weights.target) for pair in facts.writes),
         refused=facts.refused,
         css="named g" if facts.labels else "g",
-        styles=(sprite_style("g", view.grid, "faces.png", target, IN_STRIP),),
+        styles=(sprite_style("g", view.grid, "faces.png", target, IN_STRIP) + response_style(facts, "g", target),),
+        responses=facts.looks is not None,
     )
 
 

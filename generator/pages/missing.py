@@ -16,4 +16,4 @@ def missing_page(atlas: AtlasFacts) -> Common:
     """
     root = urlsplit(atlas.site_url).path if atlas.site_url else ""
     trail = (Link(f"{root}index.html", atlas.title),) if root else ()
-    return Common(root, f"No page here · {atlas.title}", trail, "No page here", "")
+    return Common(root, f"No page here · {atlas.title}", trail, "No page here", "", f"A missing page of {atlas.title}")

@@ -41,6 +41,7 @@ class ModelPage:
     rows: tuple[LayerRow, ...]
     layers: tuple[LayerEntry, ...]
     styles: tuple[Markup, ...]
+    responses: bool  # whether its strips can show feature visualizations
 
 
 def model_page(context: ModelContext) -> ModelPage:
@@ -63,6 +64,7 @@ def model_page(context: ModelContext) -> ModelPage:
         rows=tuple(layer_row(context, layer) for layer in model.layers),
         layers=tuple(layer_entry(context, layer, "", "m") for layer in model.layers),
         styles=tuple(strip_style(context, layer, "", "m") for layer in model.layers),
+        responses=any(layer.looks for layer in model.layers),
     )
 
 

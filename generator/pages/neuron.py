@@ -14,6 +14,7 @@ from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext, absolute
 from generator.pages.connections import Table, Tables, kernel_rules, made
 from generator.pages.oembed import oembed_address
+from generator.pages.responses import Response, response
 from generator.pages.standing import Alike, Fact, facts_of
 from generator.pages.views import LayerView, face_tiles, has_bars, place, scale_to, sprite_style
 from generator.pictures import data_uri, png
@@ -77,6 +78,7 @@ class NeuronPage:
     families: tuple[Link, ...]
     note: Markup  # what the user says of it, '' if nothing
     picture: Picture | None
+    response: Response | None  # its feature visualization
     place: Markup  # names its face in the layer's own sprite
     explained: str
     face_line: str  # what the picture shows
@@ -131,6 +133,7 @@ class NeuronPages:
             families=self.context.families_of(address, unit),
             note=self.context.note_on(address, unit),
             picture=self._picture(unit),
+            response=response(facts, unit),
             place=place(self.view.grid, unit),
             explained=self._explained(unit),
             face_line=self.face_line,
@@ -159,6 +162,7 @@ class NeuronPages:
             trail=(*self.common.trail, Link(f"{self.home}index.html", address)),
             here=str(unit),
             canonical=absolute(self.context.atlas.site_url, path),
+            description=f"Weights of {address}:{unit}",
             previous=None if before is None else Link(self.view.way(before), str(before)),
             following=None if after is None else Link(self.view.way(after), str(after)),
             up=Link(f"{self.home}index.html#{anchor(unit)}", "in the grid"),
@@ -181,7 +185,7 @@ class NeuronPages:
         """The neuron's face at reading size."""
         if self.tiles is None or has_bars(self.facts.faces):  # the bars themselves follow, with their names
             return None
-        alt = f"The picture of {self.facts.layer.address}:{unit}"
+        alt = f"Picture of {self.facts.layer.address}:{unit}"
         return _picture(self.tiles[unit], FACE_SIZE, alt)
 
     def _explained(self, unit: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -152,6 +153,7 @@ class _Page:
             trail=(*home.trail, Link("index.html", weights.target)),
             here=f"from {weights.source}",
             canonical=absolute(context.atlas.site_url, path),
+            description=f"Every weight with which {weights.target} reads {weights.source}",
             previous=self.beside(every[at - 1]) if at else None,
             following=self.beside(every[at + 1]) if at + 1 < len(every) else None,
             up=Link("index.html", weights.target),
@@ -206,7 +208,7 @@ class _Page:
         across = self.axis(self.source_view, self.inputs, width, "c")
         down = self.axis(self.target_view, self.units, height, "r")
         source, target = self.weights.source, self.weights.target
-        few = "" if rows * cols == 1 else f" Each pixel is {rows} × {cols} connections, of which it shows the strongest."
+        few = "" if rows * cols == 1 else f" Each point is {rows} × {cols} connections, of which it shows the strongest."
         limit = wording.plain(self.limit)
         scale = np.arange(-LEVELS[0], LEVELS[0] + 1)[None] / LEVELS[0]
         return Matrix(
@@ -275,8 +277,14 @@ class _Page:
 
 
 def matrix_png(signed: np.ndarray, limit: float, bins: tuple[int, int]) -> bytes:
-    """Signed strengths [row, col] as a PNG file, `bins` rows and columns to a pixel, full colour at `limit`."""
+    """Signed strengths [row, col] as a PNG file, `bins` rows and columns to a point, full colour at `limit`.
+
+    Points are as many pixels high and wide as gives the file the proportions in which the page shows it.
+    """
     shown = binned(signed, *bins)
+    high, wide = map(_step, shown.shape)
+    square = gcd(high, wide)
+    shown = shown.repeat(high // square, 0).repeat(wide // square, 1)
     with np.errstate(all="ignore"):
         part = np.clip(shown / limit, -1, 1) if limit > 0 else np.where(np.isnan(shown), np.nan, 0.0)
     files = (png(signed_colours(np.rint(part * levels) / levels, 1.0)) for levels in LEVELS)

@@ -23,7 +23,10 @@ async function watched(browser) {
   page.problems = [];
   page.on("console", (message) => message.type() === "error" && page.problems.push(message.text()));
   page.on("pageerror", (error) => page.problems.push(String(error.message || error)));
-  page.on("requestfailed", (request) => page.problems.push(`failed: ${request.url()}`));
+  page.on("requestfailed", (request) => {
+    const why = request.failure()?.errorText;
+    if (why !== "NS_BINDING_ABORTED") page.problems.push(`failed: ${request.url()}: ${why}`); // aborted: the page was left while it still loaded
+  });
   page.on("request", (request) => {
     if (!/^(file:|data:|blob:|about:|http:\/\/127\.0\.0\.1:)/.test(request.url())) page.problems.push(`left the site: ${request.url()}`);
   });
@@ -97,7 +100,7 @@ const CHECKS = {
     await page.click("button[aria-label*=theme]");
     const after = await ground(page);
     holds(before !== after, "the button changed nothing");
-    await page.goto(root + "index.html");
+    await page.goto(root + (root.startsWith("file:") ? LAYER : "index.html")); // of files, Firefox lets those of one folder share what they keep
     same(await ground(page), after, "on the next page");
     await page.click("button[aria-label*=theme]");
     same(await ground(page), before, "changed back");
@@ -148,23 +151,23 @@ const CHECKS = {
   },
 
   async "a frame takes the height of its figure"(page, root, host) {
-    await framed(page, host, `<iframe src="${root}${NEURON}#embed" title="a figure" style="width:100%;height:50px"></iframe>
+    await framed(page, host, "frame.html", `<iframe src="${root}${NEURON}#embed" title="a figure" style="width:100%;height:50px"></iframe>
       <script src="${root}embed.js"></script>`);
     await until(page, () => document.querySelector("iframe").offsetHeight > 100);
     await fits(page, root);
   },
 
   async "an atlas-card takes the height of its figure"(page, root, host) {
-    await framed(page, host, `<script src="${root}card.js"></script><atlas-card href="${root}${NEURON}">a neuron</atlas-card>`);
+    await framed(page, host, "card.html", `<script src="${root}card.js"></script><atlas-card href="${root}${NEURON}">a neuron</atlas-card>`);
     await until(page, () => Math.abs(document.querySelector("atlas-card").offsetHeight - 320) > 5);
     await fits(page, root);
   },
 };
 
 // A page of another folder and, over http, another origin, with our figure in it.
-async function framed(page, host, body) {
-  writeFileSync(join(asked.outside, "page.html"), `<!DOCTYPE html><html lang="en"><title>Host</title><link rel="icon" href="data:,">${body}</html>`);
-  await page.goto(host + "page.html");
+async function framed(page, host, name, body) {
+  writeFileSync(join(asked.outside, name), `<!DOCTYPE html><html lang="en"><title>Host</title><link rel="icon" href="data:,">${body}</html>`);
+  await page.goto(host + name); // a name of its own: the host lets a browser keep what it has read
 }
 
 // The figure inside shows whole: nothing to scroll in its frame, and no room left under it.
