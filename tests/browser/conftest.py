@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 import sample_facts as sample
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from browser.host import Host
 from browser.programs import CHROMIUM_ARGUMENTS, find_chromium, missing
@@ -96,10 +97,19 @@ def told(page: Page) -> list[str]:
     """What went wrong on a page, and whether it is wider than its window now."""
     if page.is_closed():
         return page.problems
-    page.wait_for_load_state()
-    over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    over = settled(page, "document.documentElement.scrollWidth - document.documentElement.clientWidth")
     wide = [f"{over} px wider than its window of {page.viewport_size['width']}"] if over > 0 else []
     return [f"{page.url}: {line}" for line in page.problems + wide]
+
+
+def settled(page: Page, script: str) -> int:
+    """What a script answers on a page that may still be on its way to another, as a key or a click may have asked for."""
+    page.wait_for_load_state()
+    try:
+        return page.evaluate(script)
+    except PlaywrightError:  # the page was left meanwhile
+        page.wait_for_load_state()
+        return page.evaluate(script)
 
 
 @pytest.fixture(scope="package")
