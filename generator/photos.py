@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -20,9 +19,9 @@ def webp(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def read_pixels(path: Path) -> np.ndarray:
-    """A picture file as pixels uint8 `[row, col, RGB]`. Raises OSError where it cannot be read."""
-    with Image.open(path) as picture:
+def read_pixels(content: bytes) -> np.ndarray:
+    """A picture file, of any format, as pixels uint8 `[row, col, RGB]`. Raises OSError where it cannot be read."""
+    with Image.open(io.BytesIO(content)) as picture:
         return np.array(picture.convert("RGB"))
 
 
@@ -46,11 +45,3 @@ def _sheet(tiles: np.ndarray) -> np.ndarray:
     full[:units] = tiles
     sheet = full.reshape(-1, across, rows, cols, 3).swapaxes(1, 2)
     return sheet.reshape(-1, across * cols, 3)
-
-
-def tiles_of(sheet: np.ndarray, units: int) -> np.ndarray:
-    """What `sprite_of` was given, from its pixels `[row, col, RGB]`."""
-    across = sprite_grid(units, 1, 1).columns
-    side = sheet.shape[1] // across
-    tiles = sheet.reshape(-1, side, across, side, 3).swapaxes(1, 2)
-    return tiles.reshape(-1, side, side, 3)[:units, :-GAP, :-GAP]

@@ -118,6 +118,15 @@ def sprite(tiles: np.ndarray) -> tuple[np.ndarray, Grid]:
     return np.ascontiguousarray(sheet.reshape(lines * (rows + GAP), grid.width, 3)), grid
 
 
+def tiles_of(sheet: np.ndarray, count: int) -> np.ndarray:
+    """The tiles uint8 `[tile, row, col, RGB]` of a sprite's pixels `[row, col, RGB]`; inverse to `sprite`."""
+    columns = sprite_grid(count, 1, 1).columns
+    lines = -(-count // columns)
+    high, wide = sheet.shape[0] // lines, sheet.shape[1] // columns
+    tiles = sheet[: lines * high, : columns * wide].reshape(lines, high, columns, wide, 3).swapaxes(1, 2)
+    return np.ascontiguousarray(tiles.reshape(-1, high, wide, 3)[:count, :-GAP, :-GAP])
+
+
 def sprite_grid(count: int, rows: int, cols: int) -> Grid:
     """How `sprite` arranges `count` tiles of `rows` by `cols` pixels."""
     return Grid(min(max(count, 1), SPRITE_COLUMNS), rows, cols)

@@ -14,10 +14,9 @@ import sample_facts as sample
 import generator
 from generator.errors import AtlasError
 from generator.pages.views import face_tiles
-from generator.pictures import sprite
+from generator.pictures import sprite, tiles_of
 from generator.render import render_site
 from generator.site import SiteError, write_site
-from generator.taking.notebook import cut
 
 URL = "https://example.org/atlas/"
 
@@ -77,7 +76,7 @@ def test_faces_are_the_pixels_of_the_pages(model, facts):
 @pytest.mark.parametrize("count", [1, 3, 32, 33, 100])
 def test_a_sprite_comes_apart_as_it_was_put_together(count):
     tiles = np.random.default_rng(count).integers(0, 256, (count, 3, 5, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(cut(sprite(tiles)[0], count), tiles)
+    np.testing.assert_array_equal(tiles_of(sprite(tiles)[0], count), tiles)
 
 
 def test_slices_pass_over_neurons_without_a_page(model):

@@ -13,7 +13,8 @@ from PIL import Image
 
 from generator.context.looks import read_looks
 from generator.pages.responses import THUMBNAIL
-from generator.photos import sprite_of, tiles_of
+from generator.photos import sprite_of
+from generator.pictures import tiles_of
 from generator.publishing.sitecheck import check_site
 from generator.records import Looks
 from generator.render import count_files, render_site

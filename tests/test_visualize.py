@@ -22,8 +22,8 @@ from generator.graph import choose, trace
 from generator.models import load_model
 from generator.models.bundled import visualize as script
 from generator.models.bundled.network import TinyInception
-from generator.photos import sprite_of, tiles_of
-from generator.pictures import sprite, sprite_grid
+from generator.photos import sprite_of
+from generator.pictures import sprite, sprite_grid, tiles_of
 
 QUICK = Options(steps=12, batch=3, rate=1.0)
 

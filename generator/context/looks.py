@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from generator.photos import read_pixels, tiles_of
+from generator.photos import read_pixels
+from generator.pictures import tiles_of
 from generator.records import Looks
 
 INDEX = "index.json"
@@ -25,7 +26,7 @@ def read_looks(folder: Path | None, sha256: str, address: str, neurons: int) -> 
     if index["weights"] != sha256 or measured is None:
         return None
     return Looks(
-        images=tiles_of(read_pixels(folder / f"{address}.webp"), neurons),
+        images=tiles_of(read_pixels((folder / f"{address}.webp").read_bytes()), neurons),
         activations=np.array(measured["activations"], np.float32),
         photographs=np.array(measured["photographs"], np.float32),
         count=index["photographs"],

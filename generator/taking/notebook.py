@@ -5,7 +5,6 @@ All is read from the site itself, from its folder or from where it is published;
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from typing import Any, overload
 
 import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
 from generator.addresses import folder
 from generator.errors import AtlasError, nearest
 from generator.pages import wording
-from generator.pictures import data_uri, png, sprite_grid
+from generator.photos import read_pixels
+from generator.pictures import data_uri, png, tiles_of
 from generator.taking.published import TWIN, Published, published
 
 SHOWN = 6  # connections on a card, of each neighbouring layer
@@ -138,8 +137,7 @@ class Layer:
             content = self.model.site.read(f"{self.path}/faces.png")
         except AtlasError:
             return None
-        sheet = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-        return cut(sheet, int(self.twin["neurons"]))
+        return tiles_of(read_pixels(content), int(self.twin["neurons"]))
 
 
 def _close(unit: object, units: Sequence[int]) -> str:
@@ -147,15 +145,6 @@ def _close(unit: object, units: Sequence[int]) -> str:
     if not isinstance(unit, (int, np.integer)) or not units:
         return ", expected a unit or a slice of units"
     return f"; nearest: {', '.join(map(str, sorted(sorted(units, key=lambda one: abs(one - unit))[:2])))}"
-
-
-def cut(sheet: np.ndarray, count: int) -> np.ndarray:
-    """The tiles uint8 `[tile, row, col, RGB]` of a layer's sprite `[row, col, RGB]`; inverse to `pictures.sprite`."""
-    columns = sprite_grid(count, 1, 1).columns
-    lines = -(-count // columns)
-    high, wide = sheet.shape[0] // lines, sheet.shape[1] // columns
-    tiles = sheet[: lines * high, : columns * wide].reshape(lines, high, columns, wide, 3).swapaxes(1, 2)
-    return np.ascontiguousarray(tiles.reshape(-1, high, wide, 3)[:count, :-1, :-1])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from xml.parsers import expat
 from generator.errors import SPEC, AtlasError
 
 SVG = "http://www.w3.org/2000/svg"
-XLINK = "http://www.w3.org/1999/xlink"
 LONGEST_ENTITY = 500  # characters; drawing programs declare entities for namespaces, which are short
 _ATTRIBUTE = re.compile(rb"""([^\s=/>"']+)\s*=\s*("[^"]*"|'[^']*')""")
 _TAG = re.compile(rb"""<(?:[^>"']|"[^"]*"|'[^']*')*>""")

@@ -10,7 +10,6 @@ written to `--out`; the same command again goes on from there. The end of the la
 from __future__ import annotations
 
 import argparse
-import io
 import math
 import os
 import sys
@@ -23,11 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
 from generator.models.bundled.network import MEAN, SIDE, STD, TinyInception
+from generator.photos import read_pixels
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def read_split(archive: zipfile.ZipFile, split: str, classes: list[str], limit: 
         names = names[:: max(1, len(names) // limit)][:limit]
     pictures = np.empty((len(names), SIDE, SIDE, 3), np.uint8)
     for number, name in enumerate(names):
-        pictures[number] = np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB"))
+        pictures[number] = read_pixels(archive.read(name))
     return Images(pictures, np.array([index[name.split("/")[1]] for name in names], np.int64))
 
 

@@ -10,7 +10,6 @@ killed run goes on where it was. Tiles lie in a sprite as everywhere (`pictures.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import time
 import zipfile
@@ -21,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from generator.context.fourier import colour_root
 from generator.context.objectives import channel_means
@@ -30,7 +28,8 @@ from generator.graph import choose, trace
 from generator.models import LoadedModel, load_model
 from generator.models.bundled import HERE
 from generator.models.bundled.train import Images, read_classes, read_split, write_whole
-from generator.photos import sprite_of, tiles_of
+from generator.photos import read_pixels, sprite_of
+from generator.pictures import tiles_of
 from generator.records import Visualizations
 
 PHOTOGRAPHS = 1000
@@ -88,7 +87,7 @@ def make_layer(subject: Subject, address: str, options: Options, seen: Images, w
     studio = open_studio(subject, address, options)
     sprite = sprite_of(made.images[:, 0])
     write_whole(wanted.out / f"{address}.webp", lambda part: part.write_bytes(sprite))
-    packed = np.array(Image.open(io.BytesIO(sprite)).convert("RGB"))
+    packed = read_pixels(sprite)
     found = {
         "activations": made.activations[:, 0],
         "packed": activations_on(studio, tiles_of(packed, len(units)), own=True),
