@@ -61,7 +61,8 @@ def _counted(error: ErrorDetails) -> str:
 def _expected(error: ErrorDetails) -> str:
     if error["type"] == "literal_error":
         return str(error["ctx"]["expected"]) + nearest(str(error["input"]), re.findall(r"'(.*?)'", error["ctx"]["expected"]))
-    return _EXPECTED.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    ours = _EXPECTED.get(error["type"])
+    return error["msg"] if ours is None else ours.format(**error.get("ctx", {}))
 
 
 def _hint(error: ErrorDetails) -> str:

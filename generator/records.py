@@ -120,9 +120,11 @@ class Largest:
     shown: np.ndarray  # float32 [neuron]: sum of share over the ranks
     left_out: int  # how many connections to this layer a table leaves out
     # int32 [neuron, bin]: how many of its norms, shown or not, lie in each of the bins 0..reach; zero, NaN and Inf lie in none
-    spread: np.ndarray | None = None
-    reach: np.ndarray | None = None  # float32 [neuron]: upper edge of the last bin, its largest finite norm
-    floor: np.ndarray | None = None  # float32 [neuron]: 99th percentile of its norms with positions and inputs shuffled
+    spread: np.ndarray
+    reach: np.ndarray  # float32 [neuron]: upper edge of the last bin, its largest finite norm
+    floor: np.ndarray  # float32 [neuron]: 99th percentile of its norms with positions and inputs shuffled
+    # float32 [neuron, rank, row, col]: the kernels of these connections, times the source's own scale where norms are
+    kernels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ class Pair:
     weights: Weights
     reads: Largest  # per neuron of weights.target
     writes: Largest  # per neuron of weights.source
+    norms: np.ndarray  # float32 [unit, input]: L2 norm of every connection, times the source's own scale where asked
+    lean: np.ndarray  # float32 [unit, input]: how one-sided each is, -1..1 (see `analyses.connections.strengths_and_leans`)
 
 
 @dataclass(frozen=True)
@@ -154,12 +158,95 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Looks:
-    """A feature visualization of every neuron of one layer, made beforehand and held against photographs."""
+    """A feature visualization of every neuron of one layer, and what became of it."""
 
     images: np.ndarray  # uint8 [unit, row, col, RGB]
     activations: np.ndarray  # float32 [unit]: the neuron's mean over its map on its own image
-    photographs: np.ndarray  # float32 [unit]: the largest such mean on any of the photographs
-    count: int  # of the photographs
+    photographs: np.ndarray  # float32 [unit]: the largest such mean on any of the photographs; NaN without any
+    count: int  # of the photographs; 0: it was held against none
+    more: np.ndarray | None = None  # uint8 [unit, image, row, col, RGB]: further ones, unlike the first or negative
+    notes: tuple[str, ...] = ()  # [unit] '' or what is wrong with it; () for nothing anywhere
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the neurons of one layer make of a collection of pictures: the largest over its map counts for each picture.
+
+    Ranks 0 to `top - 1` are the largest activations, largest first; those behind are drawn at random from equal parts of the
+    neuron's range, lowest part first, none of them among the largest.
+    """
+
+    crops: np.ndarray  # uint8 [unit, rank, row, col, RGB]: what the neuron saw, within its receptive field; zero for none
+    activations: np.ndarray  # float32 [unit, rank]; NaN for none: fewer pictures, never active, nothing in this part
+    images: np.ndarray  # int32 [unit, rank]: index into `names`; -1 for none
+    positions: np.ndarray  # int32 [unit, rank, axis]: row, col of the activation on the layer's map; -1 for none
+    boxes: (
+        np.ndarray
+    )  # int32 [unit, rank, edge]: first row and col, rows and cols of the crop within the picture
+    top: int  # how many of the ranks are the largest
+    names: tuple[str, ...]  # of the pictures that are shown, within their folder or archive, sorted
+    size: tuple[int, int]  # rows, cols of a picture as the network read it
+    counts: np.ndarray  # int32 [unit, bin]: pictures by activation, those of `silent` included
+    first: np.ndarray  # float32 [unit]: lower edge of the first bin
+    width: np.ndarray  # float32 [unit]: of every bin; a power of two
+    low: np.ndarray  # float32 [unit]: smallest activation; inf if none was a number
+    high: np.ndarray  # float32 [unit]: largest; -inf if none was a number
+    silent: np.ndarray  # int32 [unit]: pictures on which the activation is zero or less
+    seen: int  # pictures that were read
+    refused: tuple[tuple[str, str], ...]  # (name, reason) of the first that were not
+    refused_count: int  # of all that were not
+    remarks: tuple[tuple[str, str], ...]  # (name, what has to be said of it) for pictures that are shown
+    notes: tuple[str, ...]  # [unit] '' or what has to be said of the neuron
+    credit: str  # who made the pictures, as the spec says
+    licence: str  # theirs, as the spec says
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The linear receptive field of every neuron of one layer: its weights expanded to the pixels of the input picture."""
+
+    kind: str  # 'rgb': three channels in their own colours; 'signed': one channel, red and blue
+    pixels: np.ndarray  # uint8 [unit, row, col, RGB]; mid-grey (signed: f7f7f7) is zero
+    there: np.ndarray  # bool [unit]: False where a neuron has no such picture; its note says why
+    size: tuple[int, int]  # rows, cols of the whole field, in pixels of the input
+    shown: tuple[int, int]  # rows, cols of what is shown of it: cut to the input picture
+    place: tuple[int, int]  # row, col of the input at which it begins, for the neuron in the middle of its map
+    stride: tuple[float, float]  # pixels of the input from one neuron of a map to the next
+    shrunk: int  # pixels of the input, either way, that are one pixel here
+    limit: np.ndarray  # float32 [unit]: the weight at full colour; larger ones (0.3% at most) are drawn alike
+    kept: np.ndarray  # float32 [unit]: ||sum of paths|| / sum of ||path||, the rest cancels; 0..1, NaN where not known
+    scale: str  # the declared scale of intensity, one line
+    replaced: tuple[Replacement, ...]  # what was made linear on the way
+    notes: tuple[str, ...]  # [unit] '' or a plain sentence on this neuron
+
+
+@dataclass(frozen=True)
+class Pushes:
+    """The classes that every neuron of one layer pushes up and down, as its weights on the classifier say."""
+
+    classes: str  # address of the layer of the classes
+    up: np.ndarray  # int32 [unit, rank]: classes with the largest weights above zero, largest first; -1: no more
+    up_weight: np.ndarray  # float32 [unit, rank]: what a map of ones adds to the class; NaN where `up` is -1
+    down: np.ndarray  # int32 [unit, rank]: classes with the lowest weights below zero, lowest first; -1: no more
+    down_weight: np.ndarray  # float32 [unit, rank]; NaN where `down` is -1
+    up_kept: np.ndarray | None  # float32 [unit, rank]: the part of the paths that does not cancel, 0..1; None: one path each
+    down_kept: np.ndarray | None
+    through: tuple[str, ...]  # modules with weights on the way, the classifier's own left out
+    replaced: tuple[Replacement, ...]  # what was made linear on the way
+
+
+@dataclass(frozen=True)
+class Given:
+    """Pictures of the neurons of one layer that the user gave."""
+
+    images: np.ndarray  # uint8 [unit, row, col, RGB]: each in the top left corner of its tile; zeros where none is there
+    sizes: np.ndarray  # int32 [unit, (rows, cols)]: of the picture within its tile; 0 where none is there
+    there: np.ndarray  # bool [unit]
+    missing: tuple[int, ...]  # units with a page and without a picture, ascending
+    unreadable: tuple[tuple[str, str], ...]  # (file, what is wrong with it)
+    remarks: tuple[tuple[str, str], ...]  # (file, what has to be said of it): several frames
+    licence: str  # may be ''
+    credit: str  # may be ''
 
 
 @dataclass(frozen=True)
@@ -175,6 +262,12 @@ class LayerFacts:
     refused: tuple[str, ...]  # one line for each neighbour whose weights cannot be read, and why
     statistics: Statistics | None = None  # None where it reads no layer of the atlas
     looks: Looks | None = None  # None where the model brings none
+    pixels: Pixels | None = None  # None where the spec asks for none, or its weights cannot be expanded to the pixels
+    pushes: Pushes | None = None  # None where no mean over the map leads from it to the classes
+    given: Given | None = None  # None where the user gives none
+    examples: Examples | None = None  # None where the spec names no images
+    # the faces of its neurons in their declared order, those it lacks included
+    order: tuple[str, ...] = ("weights", "pixels", "visualization", "examples", "picture")
 
 
 @dataclass(frozen=True)
@@ -185,6 +278,81 @@ class ModelFacts:
     provenance: Provenance
     input_shape: tuple[int, int, int]  # channels, rows, cols
     layers: tuple[LayerFacts, ...]  # in order of computation
+
+
+@dataclass(frozen=True)
+class Farther:
+    """Layers before those that a layer reads, for pictures of neurons whose own weights have none."""
+
+    sources: tuple[str, ...]  # addresses, in order of computation
+    digest: str  # of everything that the expanded weights on them depend on
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """A layer before anything of it is worked out: what it will read, and a digest of all that this depends on."""
+
+    layer: Layer
+    labels: tuple[str, ...]  # [unit] class names on a classifier's units; () elsewhere
+    outside: tuple[str, ...]  # chosen layers it reads, outside of it, nearest first
+    inside: tuple[str, ...]  # chosen layers inside it that it reads
+    digest: str  # of everything that its weights on them depend on, its bias included
+    farther: tuple[Farther, ...]  # one step farther back each
+    pixels: str  # digest of everything that its weights expanded to the pixels depend on
+    pushes: str  # of everything that the expanded weights of the classes on it depend on; '' where there are no classes
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """A model that was opened and traced, with the layers that get pages."""
+
+    name: str
+    provenance: Provenance
+    input_shape: tuple[int, int, int]  # channels, rows, cols
+    layers: tuple[LayerPlan, ...]  # in order of computation
+    looks: str  # folder of feature visualizations that come with it, '' for none
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """The weights of a layer on all chosen layers it reads, and what comes with them."""
+
+    weights: tuple[Weights, ...]  # on layers outside of it first, then on those inside
+    outside: int  # how many of them are on layers outside
+    refused: tuple[str, ...]  # one line for each that cannot be read
+    bias: np.ndarray | None  # float32 [unit]: with the batch norm folded in; None without
+    norm_scale: np.ndarray | None  # float32 [unit]: scale of its batch norm; None without
+    stored: np.ndarray | None  # int [unit]: how many weights its own kernel has; None where some cannot be read
+
+
+@dataclass(frozen=True)
+class PairTables:
+    """Everything of a `Pair` but its weights."""
+
+    reads: Largest
+    writes: Largest
+    norms: np.ndarray  # float32 [unit, input]
+    lean: np.ndarray  # float32 [unit, input]
+
+
+@dataclass(frozen=True)
+class LayerKeys:
+    """Under which keys the results of a layer are kept."""
+
+    address: str
+    weights: str  # of its LayerWeights
+    tables: str  # of its PairTables, one for each of the weights
+    facts: tuple[tuple[str, str], ...]  # (field of LayerFacts, key) for everything else: 'faces', 'statistics', ...
+
+
+@dataclass(frozen=True)
+class Results:
+    """A model that is worked out: where everything its pages say is kept."""
+
+    plan: ModelPlan
+    chosen: tuple[np.ndarray, ...]  # int32 [unit] for each layer: the neurons that have a page, ascending
+    keys: tuple[LayerKeys, ...]  # one for each layer
+    orders: tuple[tuple[str, ...], ...]  # for each layer its faces in their declared order
 
 
 @dataclass(frozen=True)
@@ -232,6 +400,7 @@ class AtlasFacts:
     families: tuple[Family, ...] = ()
     notes: tuple[Note, ...] = ()
     oembed: tuple[str, ...] = ()  # layers, as the spec names them, whose neurons get oEmbed files
+    per_layer: bool = False  # whether the neurons of a layer stand on one page, for hosts with file limits
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-)
+from pydantic import Field, PrivateAttr, StrictBool, StrictInt, StrictStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from generator.errors import SpecError, nearest
+from generator.facespec import FacesSpec
 from generator.globs import fits
 from generator.mistakes import mistakes
 from generator.positions import Loc, Positions, Problem, compose
@@ -28,11 +20,14 @@ from generator.values import (
     SOURCE,
     Argument,
     Beside,
+    Bytes,
     Licence,
     Line,
     Lines,
     Name,
     Neurons,
+    Part,
+    Seconds,
     SiteUrl,
     Size,
     Source,
@@ -44,11 +39,7 @@ from generator.values import (
 BUNDLED = "tiny-inception"  # what the bundled network is called where no spec names it
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelSpec(_Part):
+class ModelSpec(Part):
     """One model of the atlas: where it comes from and which of its layers and neurons get pages."""
 
     name: Name = Field(
@@ -87,6 +78,9 @@ class ModelSpec(_Part):
         description="Size of the input picture: pixels of a square (224), [rows, cols] or [channels, rows, cols]. "
         "Without it the source's own.",
         examples=[224, [192, 256], [1, 28, 28]],
+    )
+    faces: FacesSpec = Field(
+        default=FacesSpec(), description="The faces of this model's neurons, where they are to differ from those of the atlas."
     )
     _at: Loc = PrivateAttr(default=())
     _positions: Positions = PrivateAttr(default_factory=Positions)
@@ -145,7 +139,7 @@ class ModelSpec(_Part):
             yield self.problem(("neurons", pattern, index), text)
 
 
-class NmfSpec(_Part):
+class NmfSpec(Part):
     """How a neuron's weights become a picture."""
 
     factors: Annotated[StrictInt, Field(ge=1, le=3)] = Field(
@@ -166,7 +160,7 @@ class NmfSpec(_Part):
     )
 
 
-class ConnectionsSpec(_Part):
+class ConnectionsSpec(Part):
     """The tables of the largest connections."""
 
     show: Annotated[StrictInt, Field(ge=1, le=200)] = Field(
@@ -177,7 +171,7 @@ class ConnectionsSpec(_Part):
     )
 
 
-class OutputSpec(_Part):
+class OutputSpec(Part):
     """Where the site goes."""
 
     folder: Line = Field(
@@ -185,7 +179,34 @@ class OutputSpec(_Part):
     )
 
 
-class Spec(_Part):
+class CacheSpec(Part):
+    """Where results are kept, so that a later build computes only what has changed."""
+
+    folder: Line = Field(default=".atlas-cache", description="Folder of what is kept, relative to this file.")
+    limit: Bytes = Field(
+        default=10 * 10**9,
+        description="What the folder may hold; beyond it the oldest results are thrown away.",
+        examples=["10 GB"],
+    )
+    address: StrictStr = Field(
+        default="",
+        description="A shared place of what is kept, as fsspec writes it, for builds on several machines.",
+        examples=["s3://bucket/atlas-cache"],
+    )
+
+
+class BudgetSpec(Part):
+    """What a build may take: `atlas plan` ends with an error past it. Where nothing is said a limit is 0: none."""
+
+    bytes: Bytes = Field(default=0, description="Bytes of the site; without it no limit.", examples=["1 GB"])
+    files: Annotated[StrictInt, Field(ge=1)] = Field(default=0, description="Files of the site; without it no limit.")
+    seconds: Seconds = Field(
+        default=0, description="Time of a build from nothing; without it no limit.", examples=["10 minutes"]
+    )
+    memory: Bytes = Field(default=0, description="Memory of a build at its peak; without it no limit.", examples=["1.2 GB"])
+
+
+class Spec(Part):
     """An atlas: its title, its models and how to draw them."""
 
     title: Line = Field(description="Title of the atlas, one line.")
@@ -221,7 +242,15 @@ class Spec(_Part):
     models: tuple[ModelSpec, ...] = Field(min_length=1, description="The models of the atlas, one or more.")
     nmf: NmfSpec = Field(default=NmfSpec(), description="How a neuron's weights become a picture.")
     connections: ConnectionsSpec = Field(default=ConnectionsSpec(), description="The tables of the largest connections.")
+    faces: FacesSpec = Field(default=FacesSpec(), description="The faces of every neuron: pictures that say what it is.")
+    pages: Literal["per-neuron", "per-layer"] = Field(
+        default="per-neuron",
+        description="'per-neuron' makes a page for every neuron; 'per-layer' one for every layer, with its neurons on it, for "
+        "hosts that limit the number of files.",
+    )
     output: OutputSpec = Field(default=OutputSpec(), description="Where the site goes.")
+    cache: CacheSpec = Field(default=CacheSpec(), description="Where results are kept between builds.")
+    budget: BudgetSpec = Field(default=BudgetSpec(), description="Limits that `atlas plan` holds the site against.")
     _path: Path = PrivateAttr(default=Path("atlas.yaml"))
     _positions: Positions = PrivateAttr(default_factory=Positions)
 
@@ -238,6 +267,38 @@ class Spec(_Part):
             return path
         text = f"found '{named}', expected a {kind} that is there{nearest(named, _relatives(self.folder, kind))}"
         raise SpecError([self.problem((key,), text)])
+
+    def faces_of(self, model: ModelSpec) -> FacesSpec:
+        """The faces of a model's neurons: its own keys, and those of the atlas where it has none."""
+        return model.faces.over(self.faces)
+
+    def faces_place(self, model: ModelSpec, key: Literal["images", "pictures"]) -> Path:
+        """The file or folder that a key of a model's faces names, as far as it is the same for all neurons.
+
+        Raises SpecError where there is none.
+        """
+        named = getattr(self.faces_of(model), key).path
+        place = self.folder / named
+        fixed = self.folder / named.partition("{")[0].rpartition("/")[0] if "{" in named else place
+        if fixed.exists():
+            return place
+        text = f"found '{named}', expected a file or folder that is there"
+        hint = nearest(named, [*_relatives(self.folder, "file"), *_relatives(self.folder, "folder")])
+        teller = model if key in model.faces.model_fields_set else self
+        raise SpecError([teller.problem(("faces", key), text + hint)])
+
+    def check_faces(self, chosen: Mapping[str, Iterable[str]]) -> None:
+        """Hold the layers named under `faces` against the chosen ones, name of the model -> addresses.
+
+        Raises SpecError with every pattern that fits none.
+        """
+        every = dict.fromkeys(address for addresses in chosen.values() for address in addresses)
+        problems = [self.problem(("faces", "layers", pattern), text) for pattern, text in self.faces.beyond(every)]
+        for model in self.models:
+            unknown = model.faces.beyond(chosen[model.name])
+            problems += [model.problem(("faces", "layers", pattern), text) for pattern, text in unknown]
+        if problems:
+            raise SpecError(problems)
 
     def problem(self, loc: Loc, text: str) -> str:
         """One line `file:line:column: key: text`; the nearest position that is in the file."""
@@ -277,17 +338,13 @@ def lone_model(source: str, weights: str = "") -> ModelSpec:
         raise SpecError(Positions().in_order(mistakes(error.errors(include_url=False), Positions(), _keys))) from None
 
 
-_PARTS: dict[int | str, type[_Part]] = {
-    "models": ModelSpec,
-    "nmf": NmfSpec,
-    "connections": ConnectionsSpec,
-    "output": OutputSpec,
-}
-
-
 def _keys(loc: Loc) -> dict[str, FieldInfo]:
     """The keys of the mapping that a path of the spec lies in."""
-    return (_PARTS[loc[0]] if len(loc) > 1 else Spec).model_fields
+    part: type[Part] = Spec
+    for step in loc[:-1]:
+        kind = part.model_fields[step].annotation if isinstance(step, str) else part
+        part = next((each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, Part)), part)
+    return part.model_fields
 
 
 def _across(data: Any, positions: Positions) -> Iterator[Problem]:

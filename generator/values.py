@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StrictInt, StrictStr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from generator.errors import nearest
@@ -17,8 +27,27 @@ RESERVED = ("404.html", "families", "how-to-read.html", "index.html", "sitemap",
 SOURCE = re.compile(r"bundled|torchvision:[a-z][a-z0-9_]*|[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 EVERY = "**"  # the glob that every layer fits
 UNITS = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
+MEASURE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+BYTES = {"": 1, "b": 1, "bytes": 1} | {
+    f"{letter}{suffix}": base**power for power, letter in enumerate("kmgt", 1) for suffix, base in (("b", 1000), ("ib", 1024))
+}
+SECONDS = {
+    name: factor
+    for names, factor in (
+        (("", "s", "second", "seconds"), 1),
+        (("min", "minute", "minutes"), 60),
+        (("h", "hour", "hours"), 3600),
+    )
+    for name in names
+}
 
 Units = tuple[int, int | None]  # first and last unit, both included; a last of None is the layer's last
+
+
+class Part(BaseModel):
+    """A mapping of a spec: frozen, without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _refuse(expected: str) -> PydanticCustomError:
@@ -123,6 +152,24 @@ def _square(value: object) -> object:
     return value if isinstance(value, list) else [value, value]
 
 
+def _measure(value: object, units: Mapping[str, int], expected: str) -> int:
+    """'1.5 GB' -> 1500000000; a bare number counts the unit itself."""
+    text = str(value).strip() if isinstance(value, (int, float, str)) and not isinstance(value, bool) else ""
+    match = MEASURE.fullmatch(text)
+    if not match or match[2].lower() not in units or not round(float(match[1]) * units[match[2].lower()]):
+        hint = nearest(match[2].lower(), [name for name in units if name]) if match else ""
+        raise _refuse(f"{expected}{hint}")
+    return round(float(match[1]) * units[match[2].lower()])
+
+
+def _bytes(value: object) -> int:
+    return _measure(value, BYTES, "a size: '12 KB', '1.5 GB' (a KB is 1,000 bytes, a KiB 1,024)")
+
+
+def _seconds(value: object) -> int:
+    return _measure(value, SECONDS, "a time: '45 s', '10 minutes', '2 hours'")
+
+
 def _identifier(value: str) -> str:
     if not value.isidentifier():
         raise _refuse("the name of a keyword argument")
@@ -139,6 +186,7 @@ FAMILY_NEURONS = {
 }
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 _PIXELS = {"type": "integer", "minimum": 1, "maximum": 4096}
+_MEASURE = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": f"^{MEASURE.pattern}$"}]}
 _SIZE = {"anyOf": [_PIXELS, {"type": "array", "items": _PIXELS, "minItems": 2, "maxItems": 3}]}
 
 Line = Annotated[StrictStr, AfterValidator(_line)]
@@ -149,6 +197,8 @@ Neurons = Annotated[dict[str, UnitList], Field(min_length=1), BeforeValidator(_f
 Beside = Line  # a file or folder, relative to the spec
 Pixels = Annotated[StrictInt, Field(ge=1, le=4096)]
 Size = Annotated[tuple[Pixels, ...], Field(min_length=2, max_length=3), BeforeValidator(_square), WithJsonSchema(_SIZE)]
+Bytes = Annotated[int, PlainValidator(_bytes), WithJsonSchema(_MEASURE)]
+Seconds = Annotated[int, PlainValidator(_seconds), WithJsonSchema(_MEASURE)]
 Name = Annotated[
     StrictStr, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$", "maxLength": 64})
 ]
