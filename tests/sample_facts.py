@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from generator.analyses.connections import largest
 from generator.analyses.faces import make_faces
 from generator.analyses.statistics import statistics
+from generator.analyses.tables import pair_of
 from generator.records import (
     AtlasFacts,
     Branch,
@@ -78,7 +78,7 @@ def sample_weights() -> list[Weights]:
 
 def pairs(every: Sequence[Weights], scaled: bool = True) -> list[Pair]:
     """Both tables of each."""
-    return [Pair(one, *largest(one, ROWS, scaled)) for one in every]
+    return [pair_of(one, ROWS, scaled) for one in every]
 
 
 def facts_of(one: Layer, every: Sequence[Pair], faces: Faces | None = None, **more: object) -> LayerFacts:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from generator.analyses.connections import largest, sign_word, strengths
-from generator.records import Weights
+from generator.analyses.connections import sign_word, strengths, strengths_and_leans
+from generator.analyses.tables import pair_of
+from generator.records import Largest, Weights
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +22,11 @@ def _no_warnings():
 
 def weights(kernel: np.ndarray, scale: np.ndarray | None = None) -> Weights:
     return Weights("below", "above", kernel, "sliding", (1, 1), (0, 0), True, (), (), "below", scale, None)
+
+
+def largest(weights: Weights, k: int, scaled: bool = False) -> tuple[Largest, Largest]:
+    pair = pair_of(weights, k, scaled)
+    return pair.reads, pair.writes
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -54,6 +61,45 @@ def test_both_directions_agree_on_every_pair(scaled: bool):
             back = writes.other[source].tolist().index(unit)
             for field in ("norm", "excitation", "inhibition"):
                 assert getattr(reads, field)[unit, rank] == getattr(writes, field)[source, back]
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("size", [(3, 2), (1, 1)])
+def test_tables_hold_the_kernels_that_their_numbers_are_of(scaled: bool, size: tuple[int, int]):
+    kernel, scale = noise(9, 6, *size), np.random.default_rng(1).uniform(0, 2, 6).astype(np.float32)
+    pair = pair_of(weights(kernel, scale), 4, scaled)
+    own = kernel * scale[:, None, None] if scaled else kernel
+    for table, kernels in ((pair.reads, own), (pair.writes, own.swapaxes(0, 1))):
+        shown = np.stack([kernels[neuron, others] for neuron, others in enumerate(table.other)])
+        assert np.allclose(table.kernels, shown)
+        assert np.allclose(table.norm, np.sqrt(np.square(table.kernels).sum((2, 3))))
+        assert np.allclose(table.excitation + table.inhibition, table.kernels.sum((2, 3)), atol=1e-6)
+    assert np.allclose(pair.norms, np.linalg.norm(own.reshape(9, 6, -1), axis=2))
+    assert np.allclose(pair.lean, kernel.sum((2, 3)) / np.abs(kernel).sum((2, 3)), atol=1e-6)
+
+
+def test_a_read_only_memory_map_is_as_good_as_an_array(tmp_path: Path):
+    kernel = noise(9, 6, 3, 3)
+    np.save(tmp_path / "kernel.npy", kernel)
+    mapped = pair_of(weights(np.load(tmp_path / "kernel.npy", mmap_mode="r"), np.full(6, 2, np.float32)), 4, True)
+    plain = pair_of(weights(kernel, np.full(6, 2, np.float32)), 4, True)
+    for one, other in ((mapped.reads, plain.reads), (mapped.writes, plain.writes)):
+        assert all(np.array_equal(value, getattr(other, name)) for name, value in vars(one).items())
+    assert type(mapped.norms) is type(mapped.reads.kernels) is type(mapped.writes.kernels) is np.ndarray
+
+
+@pytest.mark.parametrize("scale", [1e-42, 1e-30, 1e18, 1e38])
+def test_leans_keep_any_scale(scale: float):
+    kernel = np.clip(noise(3, 4, 3, 3), -2, 2)
+    leans = strengths_and_leans((kernel.astype(float) * scale).astype(np.float32))[1]
+    assert np.allclose(leans, strengths_and_leans(kernel)[1], atol=1e-2 if scale < 1e-38 else 1e-5)
+
+
+def test_single_weights_lean_to_their_sign():
+    kernel = np.array([2, -1e-40, 0, np.nan, np.inf, -np.inf], np.float32)[None, :, None, None]
+    norms, leans = strengths_and_leans(kernel)
+    assert np.array_equal(leans[0], [1, -1, 0, np.nan, np.nan, np.nan], equal_nan=True)
+    assert np.array_equal(norms[0], np.abs(kernel[0, :, 0, 0]), equal_nan=True)
 
 
 def test_scaling_by_the_source_changes_what_is_largest():
@@ -112,7 +158,7 @@ def test_empty_tables_are_tables(shape: tuple[int, ...], k: int):
 def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch):
     kernel = noise(9, 6, 3, 3)
     whole = largest(weights(kernel), 3)
-    monkeypatch.setattr("generator.analyses.connections.BYTES", 600)
+    monkeypatch.setattr("generator.analyses.connections.ELEMENTS", 60)
     for one, two in zip(whole, largest(weights(kernel), 3), strict=True):
         assert (one.norm == two.norm).all()
         assert (one.excitation == two.excitation).all()

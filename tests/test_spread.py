@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from real_models import real_model
 
-from generator.analyses.connections import largest, strengths
-from generator.analyses.spread import BINS, draws, noise_floor, quantile, spread
+from generator.analyses import spread as spread_module
+from generator.analyses.bins import BINS
+from generator.analyses.connections import strengths
+from generator.analyses.ranks import ranked
+from generator.analyses.spread import draws, noise_floor, quantile
+from generator.analyses.tables import pair_of
 from generator.expand import weights_between
 from generator.records import Weights
 
@@ -23,6 +27,11 @@ def _no_warnings():
 
 def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def spread(norms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    found = ranked(norms, 0)
+    return found.counts, found.reach
 
 
 def by_hand(kernels: np.ndarray, kernels_wanted: int = 20000) -> float:
@@ -99,12 +108,29 @@ def test_the_floor_is_that_of_shuffling_by_hand(direction: str, size: tuple[int,
         assert floor[neuron] == pytest.approx(by_hand(kernels), rel=0.1)
 
 
+@pytest.mark.parametrize("size", [(3, 3), (2, 1)])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_the_floor_of_many_kernels_is_that_of_shuffling_by_hand(size: tuple[int, int], padding: int):
+    kernel = np.pad(noise(5, 450, *size) ** 3, ((0, 0), (0, 9 * padding), (padding, padding), (padding, padding)))
+    assert spread_module.rounds_of(450, size[0] * size[1]) * size[0] * size[1] <= 450  # rows are turned against each other
+    floor = noise_floor(kernel, None, "reads")
+    assert [floor[neuron] / by_hand(kernels) for neuron, kernels in enumerate(kernel)] == pytest.approx([1] * 5, abs=0.1)
+
+
+def test_rows_that_are_turned_hold_every_weight_as_often_as_they_are_turned(monkeypatch: pytest.MonkeyPatch):
+    kernel = noise(5, 450, 3, 3)
+    monkeypatch.setattr(spread_module, "quantile", lambda norms: np.square(norms).sum(1))
+    expected = spread_module.rounds_of(450, 9) * np.square(kernel.astype(float)).sum((1, 2, 3))
+    assert noise_floor(kernel, None, "reads") == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "source", "target"), [("bundled", "conv0", "conv1"), ("squeezenet", "features.3", "features.4")]
 )
 def test_the_floor_of_real_weights_is_that_of_shuffling_by_hand(name: str, source: str, target: str):
     weights = weights_between(real_model(name)[1], source, target)
-    for table in largest(weights, 3):
+    pair = pair_of(weights, 3)
+    for table in (pair.reads, pair.writes):
         own = weights.kernel if table.direction == "reads" else weights.kernel.swapaxes(0, 1)
         errors = [table.floor[neuron] / by_hand(own[neuron]) - 1 for neuron in range(0, len(own), 8)]
         assert np.abs(errors).max() < 0.12
@@ -168,7 +194,8 @@ def test_the_quantile_leaves_out_zeros():
 def test_the_tables_hold_spread_reach_and_floor_in_the_scale_of_their_norms():
     kernel, scale = noise(9, 6, 3, 3), np.full(6, 2, np.float32)
     weights = Weights("below", "above", kernel, "sliding", (1, 1), (0, 0), True, (), (), "below", scale, None)
-    for plain, scaled in zip(largest(weights, 2), largest(weights, 2, scaled=True), strict=True):
+    pair, other = pair_of(weights, 2), pair_of(weights, 2, scaled=True)
+    for plain, scaled in ((pair.reads, other.reads), (pair.writes, other.writes)):
         assert plain.spread.sum() == 54
         assert (plain.reach == plain.norm[:, 0]).all()
         assert (scaled.spread == plain.spread).all()

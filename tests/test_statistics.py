@@ -11,9 +11,9 @@ from real_models import real_model
 from sample_facts import sample_model
 from sklearn.metrics.pairwise import cosine_similarity
 
-from generator.affine import own_bias_and_scale
+from generator.affine import own_bias_and_scale, own_weights
+from generator.analyses.likeness import streams_of
 from generator.analyses.statistics import NEIGHBOURS, statistics
-from generator.build import layer_statistics
 from generator.expand import weights_between
 from generator.pages.twin import layer_json
 from generator.records import Weights
@@ -110,6 +110,31 @@ def test_alike_neurons_are_those_of_scikit_learn():
         assert found.cosine[unit] == pytest.approx(exact[unit, order], abs=2e-5)
 
 
+def test_sources_that_are_read_through_the_same_weights_count_as_often_as_they_are():
+    kernel, scales = noise(60, 40, 1, 1), np.random.default_rng(5).uniform(-2, 2, (3, 40)).astype(np.float32)
+    scales[1, 7] = 0
+    reads = [weights(kernel * scale[:, None, None], str(place)) for place, scale in enumerate(scales)]
+    reads.append(weights(kernel[::-1].copy(), "other"))
+    rows = [each.kernel.reshape(60, -1) for each in reads]
+    assert [stream.square is not None for stream in streams_of(rows)] == [True, False]
+    found = statistics(reads)
+    exact = cosine_similarity(np.concatenate(rows, 1).astype(float))
+    np.fill_diagonal(exact, -2)
+    assert np.allclose(found.cosine[:, 0], exact.max(1), atol=2e-5)
+    assert (found.alike[:, 0] == exact.argmax(1)).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1.001])
+@pytest.mark.parametrize("size", [1e-30, 1e-9, 1])
+def test_weights_that_differ_in_one_place_are_not_the_same(value: float, size: float):
+    one = noise(60, 40)
+    one[50] *= np.float32(size)
+    other = 2 * one
+    assert len(streams_of([one, other])) == 1
+    other[50, 3] *= value
+    assert len(streams_of([one, other])) == 2
+
+
 def test_neurons_that_do_not_point_the_same_way_are_not_alike():
     kernel = np.array([[1, 0], [2, 0], [-1, 0], [0, 1]], np.float32)[:, :, None, None]
     found = statistics([weights(kernel)])
@@ -166,7 +191,8 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch):
     kernel = noise(30, 6, 3, 3)
     whole = statistics([weights(kernel, direct=False)])
     monkeypatch.setattr("generator.analyses.statistics.ELEMENTS", 100)
-    monkeypatch.setattr("generator.analyses.statistics.COLUMNS", 100)
+    monkeypatch.setattr("generator.analyses.likeness.COLUMNS", 100)
+    monkeypatch.setattr("generator.analyses.likeness.ELEMENTS", 100)
     parts = statistics([weights(kernel, direct=False)])
     for name in ("sparsity", "zeros", "alike", "place"):
         assert (getattr(whole, name) == getattr(parts, name)).all()
@@ -203,11 +229,10 @@ def test_real_layers_have_the_neighbours_of_scikit_learn_and_a_better_order_than
 def test_a_layer_has_its_own_bias_and_no_zeros_that_are_padding():
     graph = real_model("bundled")[1]
     reads = [weights_between(graph, "conv1", "mixed3a")]
-    found = layer_statistics(graph, "mixed3a", reads, whole=True)
-    for one, other in zip((found.bias, found.norm_scale), own_bias_and_scale(graph, "mixed3a"), strict=True):
-        assert (one == other).all()
+    bias, scale = own_bias_and_scale(graph, "mixed3a")
+    found = statistics(reads, bias, scale, own_weights(graph, "mixed3a"))
+    assert (found.bias == bias).all() and (found.norm_scale == scale).all()
     assert found.zeros.max() < 0.01  # though its branch of 1x1 stands in kernels of 5x5
-    assert layer_statistics(graph, "input", [], whole=True) is None
 
 
 def test_the_twin_of_a_layer_holds_its_statistics_with_null_for_what_is_not_defined():

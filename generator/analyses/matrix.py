@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from generator.analyses.connections import ONE_SIDED, strengths
-from generator.records import Weights
+from generator.analyses.connections import ONE_SIDED
 
-STEP = 1 << 22  # weights looked at at once
 TURNS = 8  # turns of `strongest`; it settles after two or three
-
-
-def lean(kernel: np.ndarray) -> np.ndarray:
-    """How one-sided every connection is: sum of its weights over the sum of their magnitudes, float32 [unit, input].
-
-    kernel: float32 [unit, input, row, col]. 1: all weights positive, -1: all negative, 0: as much of either sign, or no weight
-    at all. NaN where a weight is NaN or Inf.
-    """
-    found = np.zeros(kernel.shape[:2], np.float32)
-    for part in _parts(kernel):
-        with np.errstate(all="ignore"):
-            net, whole = kernel[part].sum((2, 3), dtype=np.float64), np.abs(kernel[part]).sum((2, 3), dtype=np.float64)
-            found[part] = np.where(whole == 0, 0.0, net / whole)
-    return found
-
-
-def _parts(kernel: np.ndarray) -> Iterator[slice]:
-    step = max(1, STEP // max(1, kernel[:1].size))
-    return (slice(start, start + step) for start in range(0, len(kernel), step))
-
-
-def norms_and_lean(weights: Weights, scaled: bool) -> tuple[np.ndarray, np.ndarray]:
-    """L2 norm of every connection (times the source's own scale where `scaled`), and `lean` of it: float32 [unit, input]."""
-    return strengths(weights.kernel, weights.source_scale if scaled else None), lean(weights.kernel)
 
 
 def by_sign(norms: np.ndarray, leans: np.ndarray) -> tuple[int, int, int]:

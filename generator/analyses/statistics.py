@@ -6,16 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.cluster.hierarchy import linkage
-from scipy.spatial.distance import squareform
 
+from generator.analyses.likeness import cosines_with, in_order, streams_of
 from generator.records import Statistics, Weights
 
 NEIGHBOURS = 6  # alike neurons that are named
-DECIMALS = 5  # of a cosine: what float32 sums of any order agree on, so that ties stay ties
-MOST = 8192  # units whose cosines are held at once; the neurons of larger layers keep the order of their index
-ELEMENTS = 1 << 16  # of a temporary array of sums: small enough for the processor's cache
-COLUMNS = 1 << 24  # elements of the block of weights that one product of matrices reads
+MOST = 4096  # units whose cosines are held at once; the neurons of larger layers keep the order of their index
+ELEMENTS = 1 << 15  # of a temporary array: small enough for the processor's cache
+SURE = (1e-30, 1e36)  # sums of squares that have not left float32
 
 
 def statistics(
@@ -62,10 +60,14 @@ def _sums(weights: np.ndarray) -> np.ndarray:
     sums = np.zeros((4, len(weights)))
     with np.errstate(all="ignore"):
         for part in _blocks(len(weights), ELEMENTS // max(1, weights.shape[1])):
-            own = weights[part].astype(np.float64)
-            sums[1, part], sums[3, part] = own.sum(1), np.count_nonzero(own, axis=1)
-            np.abs(own, out=own)
-            sums[0, part], sums[2, part] = np.einsum("uw,uw->u", own, own), own.sum(1)
+            own = weights[part]
+            square = np.einsum("uw,uw->u", own, own)
+            if not ((square > SURE[0]) & (square < SURE[1])).all():
+                own = own.astype(np.float64)
+                square = np.einsum("uw,uw->u", own, own)
+            size = np.abs(own)
+            some = own.shape[1] if size.size and size.min() > 0 else np.count_nonzero(own, axis=1)
+            sums[:, part] = square, own.sum(1), size.sum(1), np.broadcast_to(some, square.shape)
     return sums
 
 
@@ -88,7 +90,7 @@ def _unpadded(kernel: np.ndarray) -> np.ndarray:
 def _sparsity(norm: np.ndarray, absolute: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Hoyer's measure, JMLR 5, 2004, section 3.1: float32 [unit], 0..1; NaN of a single weight and where all are zero."""
     root = np.sqrt(weights)
-    return np.clip((root - absolute / norm) / (root - 1), 0, 1).astype(np.float32)
+    return np.where(weights > 1, np.clip((root - absolute / norm) / (root - 1), 0, 1), np.nan).astype(np.float32)
 
 
 def _relations(rows: Sequence[np.ndarray], norm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -97,29 +99,13 @@ def _relations(rows: Sequence[np.ndarray], norm: np.ndarray) -> tuple[np.ndarray
     alike = np.empty((count, min(NEIGHBOURS, max(count - 1, 0))), np.int32)
     cosine = np.empty(alike.shape, np.float32)
     place = np.arange(count, dtype=np.int32)
+    streams = streams_of(rows)
     for part in _blocks(count, count if count <= MOST else MOST // 8):
-        cosines = cosines_with(rows, norm, part)
+        cosines = cosines_with(streams, norm, part)
         alike[part], cosine[part] = _most_alike(cosines, part, alike.shape[1])
         if count <= MOST:
-            place = places(cosines)
+            place[in_order(cosines)] = np.arange(count)
     return alike, cosine, place
-
-
-def cosines_with(rows: Sequence[np.ndarray], norm: np.ndarray, part: slice) -> np.ndarray:
-    """Cosines of some units with all, to DECIMALS: float32 [unit of the part, unit]; NaN where a norm is.
-
-    rows: the weights on each source, float32 [unit, weight]; norm: float32 [unit], of all of them together.
-    """
-    found = np.zeros((len(norm[part]), len(norm)), np.float32)
-    with np.errstate(all="ignore"):
-        for weights in rows:
-            for columns in _blocks(weights.shape[1], COLUMNS // max(1, len(norm))):
-                block = weights[:, columns] / norm[:, None]
-                found += block[part] @ block.T
-        found[:] = np.clip(np.round(found, DECIMALS), -1, 1)
-        found[np.isnan(norm[part])] = np.nan
-    found[:, np.isnan(norm)] = np.nan
-    return found
 
 
 def _most_alike(cosines: np.ndarray, part: slice, ranks: int) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +113,7 @@ def _most_alike(cosines: np.ndarray, part: slice, ranks: int) -> tuple[np.ndarra
     alike = np.full((len(cosines), ranks), -1, np.int32)
     cosine = np.full((len(cosines), ranks), np.nan, np.float32)
     for block in _blocks(len(cosines), ELEMENTS // max(1, cosines.shape[1])):
-        others = np.where(cosines[block] > 0, cosines[block], 0)  # NaN is not above zero
+        others = np.fmax(cosines[block], np.float32(0))  # NaN is not above zero
         rows = np.arange(len(others))
         others[rows, rows + part.start + block.start] = 0
         for rank in range(ranks):
@@ -136,38 +122,3 @@ def _most_alike(cosines: np.ndarray, part: slice, ranks: int) -> tuple[np.ndarra
             alike[block, rank], cosine[block, rank] = np.where(found > 0, best, -1), np.where(found > 0, found, np.nan)
             others[rows, best] = 0
     return alike, cosine
-
-
-def places(cosines: np.ndarray) -> np.ndarray:
-    """The place of each unit in an order in which alike ones stand together: int32 [unit].
-
-    cosines: float32 [unit, unit], symmetric, NaN for units without a place, which come last. Average linkage of 1 - cosine;
-    where two groups meet they are turned so that their most alike ends touch (Gruvaeus & Wainer, British Journal of
-    Mathematical and Statistical Psychology 25, 1972).
-    """
-    there = ~np.isnan(np.diagonal(cosines))
-    units = np.nonzero(there)[0]
-    order = _joined_order(cosines[np.ix_(units, units)])
-    place = np.empty(len(cosines), np.int32)
-    place[np.concatenate([units[order], np.nonzero(~there)[0]])] = np.arange(len(cosines))
-    return place
-
-
-def _joined_order(cosines: np.ndarray) -> np.ndarray:
-    """The order of units that all have cosines: int [rank]."""
-    if len(cosines) < 2:
-        return np.arange(len(cosines))
-    distance = 1 - cosines
-    np.fill_diagonal(distance, 0)
-    runs: dict[int, np.ndarray] = {unit: np.array([unit]) for unit in range(len(cosines))}
-    merges = linkage(squareform(distance, checks=False), "average")[:, :2].astype(np.int64)
-    for merged, (one, other) in enumerate(merges.tolist(), len(cosines)):
-        runs[merged] = _joined(runs.pop(one), runs.pop(other), cosines)
-    order = runs.popitem()[1]
-    return order if order[0] < order[-1] else order[::-1]
-
-
-def _joined(one: np.ndarray, other: np.ndarray, cosines: np.ndarray) -> np.ndarray:
-    """Two runs as one: that of the earlier unit first, each turned so that the ends that touch are most alike."""
-    ways = ((one, other), (one, other[::-1]), (one[::-1], other), (one[::-1], other[::-1]))
-    return np.concatenate(max(ways, key=lambda way: cosines[way[0][-1], way[1][0]]))
