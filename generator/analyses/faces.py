@@ -227,7 +227,8 @@ def _notes(notes: tuple[str, ...], shown: Sequence[Weights]) -> tuple[str, ...]:
 def _faint(shown: Sequence[Weights]) -> np.ndarray:
     """Which units have next to no weight beside the others of their layer, as weight decay leaves them: bool [unit]."""
     with np.errstate(invalid="ignore", over="ignore"):
-        squares = np.sum([np.square(weights.kernel).sum((1, 2, 3), dtype=np.float64) for weights in shown], axis=0)
+        flat = [weights.kernel.reshape(len(weights.kernel), -1) for weights in shown]
+        squares = np.sum([np.einsum("ui,ui->u", own, own).astype(np.float64) for own in flat], axis=0)
         usable = squares[np.isfinite(squares) & (squares > 0)]
         return np.asarray((squares > 0) & (squares < FAINT**2 * (np.median(usable) if len(usable) else 0.0)))
 
@@ -237,6 +238,8 @@ def _zero_share(kernel: np.ndarray) -> np.ndarray:
     other groups.
     """
     units, inputs = kernel.shape[:2]
+    if kernel.all():  # as in nearly every layer that nobody has pruned
+        return np.zeros(units)
     read = np.asarray(kernel.any((2, 3)))
     first, last = read.argmax(1), inputs - read[:, ::-1].argmax(1)
     span = np.where(read.any(1), last - first, 1) * max(1, _area(kernel))

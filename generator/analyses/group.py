@@ -11,8 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from generator.analyses.gram import Grams, position_grams
-from generator.analyses.hals import energy, inverse_gram
+from generator.analyses.gram import Grams, energy, inverse_gram, position_grams
 from generator.analyses.nmf import RESTARTS, best_maps
 from generator.records import NeuronFactors
 
@@ -37,7 +36,7 @@ def factor_group(kernel: np.ndarray, factors: int = 3, seed: int = 0) -> NeuronF
     channels = _channels(level, factors, seed)
     maps, explained = _maps(level, channels)
     order = np.argsort(-np.linalg.norm(maps.reshape(-1, factors), axis=0), kind="stable")
-    empty = np.array([note != "" for note in own.notes], bool)
+    empty = ~own.usable
     peak = np.max(own.norm[~empty], initial=0.0)
     bound = np.linalg.eigvalsh(own.gram)[:, -factors:].sum(1)
     return NeuronFactors(
@@ -55,7 +54,7 @@ def _levelled(weights: np.ndarray, own: Grams) -> np.ndarray:
     """Weights over the norm of the layer's largest neuron, zeros for neurons that take no part: float32 [unit, input,
     position].
     """
-    usable = np.array([note == "" for note in own.notes], bool)
+    usable = own.usable
     peak = np.max(own.norm[usable], initial=0.0)
     level = np.zeros_like(weights)
     np.divide(weights, peak, out=level, where=usable[:, None, None], casting="unsafe") if peak > 0 else None

@@ -8,12 +8,13 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from sklearn.decomposition import NMF
-from sklearn.exceptions import ConvergenceWarning
 
 
 def posneg(weights: np.ndarray, factors: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """One neuron's maps [position, factor] >= 0 and mixes [input, factor] of either sign, from weights [input, position]."""
+    from sklearn.decomposition import NMF  # takes longer to import than all else of the program but torch
+    from sklearn.exceptions import ConvergenceWarning
+
     positive = np.concatenate([np.maximum(weights.T, 0.0), np.maximum(-weights.T, 0.0)], 1)
     maps, mixes = np.zeros((weights.shape[1], factors)), np.zeros((len(weights), factors))
     rank = min(factors, *positive.shape)
