@@ -7,7 +7,7 @@ depthwise-separable pairs, branches through a pool and residual streams come out
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -24,7 +24,8 @@ from generator.records import Replacement, Weights
 from generator.sites import PLAIN, RESHAPES, Site, is_activation, is_norm
 from generator.trace import parents
 
-UNITS_AT_ONCE = 64 * 2**20  # floats that one chunk of units may hold at its widest
+FLOATS_AT_ONCE = 4 * 2**20  # that the fields of one chunk of units hold together: 16 MB, which memory gives again and again
+TRIAL = 8  # units of the chunk that shows how many floats a unit takes
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Sweep:
 
     stopped: dict[fx.Node, Field] = field(default_factory=dict)
     met: dict[fx.Node, tuple[str, ...]] = field(default_factory=dict)  # operation -> what stood in for it ('' if linear)
+    widest: int = 0  # floats that its fields held together at the widest
 
 
 def weights_between(graph: Graph, source: str, target: str, blocked: Iterable[str] = ()) -> Weights:
@@ -55,8 +57,12 @@ def weights_between(graph: Graph, source: str, target: str, blocked: Iterable[st
     return weights_into(graph, target, [source], [site.name for site in stops])[0]
 
 
-def weights_into(graph: Graph, target: str, sources: Sequence[str], blocked: Iterable[str] = ()) -> list[Weights]:
+def weights_into(
+    graph: Graph, target: str, sources: Sequence[str], blocked: Iterable[str] = (), units: Sequence[int] = ()
+) -> list[Weights]:
     """The weights from several sources to one target in one sweep; each source also blocks the paths of the others.
+
+    units: the neurons of the target that are asked for, in order; all of them unless given.
 
     Raises:
         LayerError, RefusedError: as `weights_between`.
@@ -69,8 +75,46 @@ def weights_into(graph: Graph, target: str, sources: Sequence[str], blocked: Ite
             raise LayerError(f"nothing leads from '{site.name}' to '{reader.name}' but through other chosen layers")
     wanted = {node for node in paths if stops.get(node) in read}
     useful = leads_to(graph, paths - set(stops), wanted)
-    sweeps = [sweep(graph, reader, units, useful, wanted) for units in chunks(graph, reader, useful)]
-    return [collect(graph, reader, site, stops, sweeps) for site in read]
+    sweeps = swept(graph, reader, useful, wanted, units)
+    first, count = next(sweeps), len(units) or reader.neurons
+    kernels = {site: Kernel(at_source(graph, site, first, stops).full, count) for site in read}
+    for part in sweeps:
+        for site in read:
+            kernels[site].add(at_source(graph, site, part, stops).full)
+        del part  # not to be held while the next is made
+    return [record(graph, reader, site, stops, first, kernels[site].whole) for site in read]
+
+
+class Kernel:
+    """A kernel `[unit, input, row, col]` put together a few units at a time, without a second copy of it."""
+
+    def __init__(self, first: torch.Tensor, units: int) -> None:
+        """Begin with the first units of how many."""
+        self.filled = 0
+        self.whole = np.empty((units, *first.shape[1:]), np.float32)
+        self.add(first)
+
+    def add(self, part: torch.Tensor) -> None:
+        """The next units."""
+        torch.from_numpy(self.whole[self.filled : self.filled + len(part)]).copy_(part)
+        self.filled += len(part)
+
+
+def swept(
+    graph: Graph, target: Site, useful: Sequence[fx.Node], wanted: set[fx.Node], asked: Sequence[int] = ()
+) -> Iterator[Sweep]:
+    """Sweeps of all units of the target, or of those asked for, in order, as many at a time as memory holds.
+
+    Raises:
+        RefusedError: an operation on the way has no linear stand-in.
+    """
+    units = torch.tensor(asked) if len(asked) else torch.arange(target.neurons)
+    first = sweep(graph, target, units[:TRIAL], useful, wanted)
+    at_once = max(1, FLOATS_AT_ONCE * len(units[:TRIAL]) // max(first.widest, 1))
+    yield first
+    del first
+    for chunk in units[TRIAL:].split(at_once) if len(units) > TRIAL else ():
+        yield sweep(graph, target, chunk, useful, wanted)
 
 
 def stop_nodes(graph: Graph, target: Site, sources: Sequence[Site], blocked: Sequence[Site]) -> dict[fx.Node, Site]:
@@ -125,19 +169,6 @@ def leads_to(graph: Graph, paths: set[fx.Node], wanted: set[fx.Node]) -> list[fx
     return [node for node in reversed(graph.traced.nodes) if node in useful]
 
 
-def chunks(graph: Graph, target: Site, useful: Sequence[fx.Node]) -> list[torch.Tensor]:
-    """The target's units in chunks that keep the widest field within memory."""
-    widest = max(max(graph.traced.shapes[node][0], graph.traced.shapes[node][-1]) for node in useful if is_shape(graph, node))
-    at_once = max(16, UNITS_AT_ONCE // (max(widest, 1) * 25))
-    return list(torch.arange(target.neurons).split(at_once))
-
-
-def is_shape(graph: Graph, node: fx.Node) -> bool:
-    """Whether a node is one tensor, batch first."""
-    shape = graph.traced.shapes[node]
-    return type(shape) is tuple and len(shape) > 0 and "unbatched" not in shape
-
-
 def sweep(graph: Graph, target: Site, units: torch.Tensor, useful: Sequence[fx.Node], wanted: set[fx.Node]) -> Sweep:
     """Pull the one-hot fields of some units of the target back to the wanted tensors.
 
@@ -169,7 +200,13 @@ def run_sweep(
             for parent, pulled in pull(graph, target, node, fields.pop(node), found):
                 if parent in allowed:
                     fields[parent] = join(graph, target, parent, fields.get(parent), pulled)
+            found.widest = max(found.widest, held(fields.values()) + held(found.stopped.values()))
     return found
+
+
+def held(fields: Iterable[Field]) -> int:
+    """Floats that fields hold together."""
+    return sum(over.values.numel() for over in fields if over.values is not None)
 
 
 def join(graph: Graph, target: Site, node: fx.Node, before: Field | None, more: Field) -> Field:
@@ -210,12 +247,18 @@ def pull(graph: Graph, target: Site, node: fx.Node, over: Field, found: Sweep) -
 
 def collect(graph: Graph, target: Site, source: Site, stops: dict[fx.Node, Site], sweeps: Sequence[Sweep]) -> Weights:
     """The record of one pair from the chunks of its sweep."""
-    parts = [at_source(graph, source, part, stops) for part in sweeps]
-    grid, offset, stride = parts[0].grid, parts[0].offset, parts[0].stride
-    kernel = torch.cat([part.full for part in parts]).contiguous().numpy().astype(np.float32, copy=False)
+    parts = [at_source(graph, source, part, stops).full for part in sweeps]
+    kernel = (torch.cat(parts) if len(parts) > 1 else parts[0]).contiguous().numpy().astype(np.float32, copy=False)
+    return record(graph, target, source, stops, sweeps[0], kernel)
+
+
+def record(graph: Graph, target: Site, source: Site, stops: dict[fx.Node, Site], found: Sweep, kernel: np.ndarray) -> Weights:
+    """The record of one pair; where and how its kernel reads is told by any chunk of its sweep."""
+    over = at_source(graph, source, found, stops)
+    grid, offset, stride = over.grid, over.offset, over.stride
     centre = centre_of(target)
     start = [o - int(s * c // 1) if grid == f.SLIDING else o for o, s, c in zip(offset, stride, centre, strict=True)]
-    route = path_nodes(graph, target, source, stops, sweeps)
+    route = path_nodes(graph, target, source, stops, found)
     own = own_heads(graph, target)
     through = tuple(dict.fromkeys(graph.traced.where(n) for n in route if has_weights(graph, n) and n not in own))
     stop = next(node for node, site in stops.items() if site is source)
@@ -230,7 +273,7 @@ def collect(graph: Graph, target: Site, source: Site, stops: dict[fx.Node, Site]
         (start[0], start[1]),
         direct=is_direct(graph, target, route),
         through=through,
-        replaced=replacements(graph, target, route, sweeps),
+        replaced=replacements(graph, target, route, found),
         read_at=source.name if stop is source.end else graph.traced.where(stop),
         source_scale=None if scale is None else scale.numpy(),
         cancellation=None,
@@ -254,12 +297,12 @@ def at_source(graph: Graph, source: Site, part: Sweep, stops: dict[fx.Node, Site
     return over.holds(over.full.permute(*axes), row=2, col=3)  # type: ignore[arg-type]
 
 
-def path_nodes(graph: Graph, target: Site, source: Site, stops: dict[fx.Node, Site], sweeps: Sequence[Sweep]) -> list[fx.Node]:
+def path_nodes(graph: Graph, target: Site, source: Site, stops: dict[fx.Node, Site], found: Sweep) -> list[fx.Node]:
     """The operations between one source and the target, first computed first."""
     useful = {node for node, site in stops.items() if site is source}
     route = []
     for node in graph.traced.nodes:
-        if node in sweeps[0].met and any(parent in useful for parent in graph.open_paths[node]):
+        if node in found.met and any(parent in useful for parent in graph.open_paths[node]):
             useful.add(node)
             route.append(node)
     return route
@@ -283,17 +326,17 @@ def is_clear(graph: Graph, node: fx.Node) -> bool:
     return plain or is_norm(graph.traced, node) or is_activation(graph.traced, node)
 
 
-def replacements(graph: Graph, target: Site, route: Sequence[fx.Node], sweeps: Sequence[Sweep]) -> tuple[Replacement, ...]:
+def replacements(graph: Graph, target: Site, route: Sequence[fx.Node], found: Sweep) -> tuple[Replacement, ...]:
     """What stood in for what on the way, in order; the target's own activation comes after its weights, so it is no part."""
     traced = graph.traced
     ends = {node for branch in own_heads(graph, target) for node in graph.of_node[branch].nodes if is_activation(traced, node)}
-    found = [
+    made = [
         Replacement(traced.where(node), operation_name(graph, node), by)
         for node in route
-        for by in sweeps[0].met.get(node, ())
+        for by in found.met.get(node, ())
         if node not in ends
     ]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(made))
 
 
 def operation_name(graph: Graph, node: fx.Node) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -93,18 +94,39 @@ def add(one: Field, other: Field) -> Field:
         raise ValueError(f"is read both by '{one.grid}' and by '{other.grid}' paths")
     if one.row is None or one.col is None:
         return one.holds(one.full + other.full)
-    first = tuple(min(a, b) for a, b in zip(one.offset, other.offset, strict=True))
-    last = tuple(
-        max(a + one.full.shape[i], b + other.full.shape[i])
-        for a, b, i in zip(one.offset, other.offset, (one.row, one.col), strict=True)
-    )
-    size = (last[0] - first[0], last[1] - first[1])
-    values = fit(one, (first[0], first[1]), size).full + fit(other, (first[0], first[1]), size).full
-    return one.holds(values, offset=(first[0], first[1]))
+    first, size = union(one, other)
+    wide, more = (other, one) if one.is_hot else (one, other)
+    summed = fit(wide, first, size)
+    values = summed.full.clone() if summed is wide else summed.full  # a field may be held by two branches, so never in place
+    rows, cols = (slice(a - b, a - b + n) for a, b, n in zip(more.offset, first, extent(more), strict=True))
+    if more.hot is not None and more.scale is not None and more.channel not in (more.row, more.col):
+        place: list[Any] = [torch.arange(len(more.hot)), *[0] * (values.ndim - 1)]
+        place[more.channel], place[one.row], place[one.col] = more.hot, rows.start, cols.start
+        values[tuple(place)] += more.scale
+        return one.holds(values, offset=first)
+    part = values.narrow(one.row, rows.start, rows.stop - rows.start).narrow(one.col, cols.start, cols.stop - cols.start)
+    part += more.full
+    return one.holds(values, offset=first)
+
+
+def extent(field: Field) -> tuple[int, int]:
+    """Rows and cols of a field's kernel."""
+    assert field.row is not None and field.col is not None
+    return (1, 1) if field.values is None else (field.values.shape[field.row], field.values.shape[field.col])
+
+
+def union(one: Field, other: Field) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First position and size of the smallest rectangle that holds the supports of both."""
+    pairs = list(zip(one.offset, other.offset, extent(one), extent(other), strict=True))
+    first = [min(a, b) for a, b, _, _ in pairs]
+    last = [max(a + n, b + m) for a, b, n, m in pairs]
+    return (first[0], first[1]), (last[0] - first[0], last[1] - first[1])
 
 
 def fit(field: Field, first: tuple[int, int], size: tuple[int, int]) -> Field:
-    """The field cut or padded with zeros to the positions `first` to `first + size - 1`."""
+    """The field cut or padded with zeros to the positions `first` to `first + size - 1`; itself if it holds just these."""
+    if field.offset == first and extent(field) == size:
+        return field
     assert field.row is not None and field.col is not None
     values = field.full
     pads = [0] * (2 * values.ndim)
@@ -172,12 +194,23 @@ def embed_axis(field: Field, axis: int, index: Tensor, size: int) -> Field:
     return field.holds(values.new_zeros(shape).index_copy(axis, index, values))
 
 
+def blank(values: Tensor, shape: Sequence[int]) -> Tensor:
+    """Zeros of a shape, laid out in memory as `values` are: channels last or not."""
+    last = values.ndim == 4 and channels_last(values)
+    return torch.empty(tuple(shape), memory_format=torch.channels_last if last else torch.contiguous_format).zero_()
+
+
+def channels_last(values: Tensor) -> bool:
+    """Whether the numbers of a position lie side by side in memory, as a 1 x 1 convolution wants them."""
+    return values.is_contiguous(memory_format=torch.channels_last)
+
+
 def spread(field: Field, step: Sequence[int], start: Sequence[int]) -> Field:
     """The reverse of taking every `step`-th position from `start` on: zeros between the kernel's positions."""
     assert field.row is not None and field.col is not None
     values = field.full
     for axis, gap in zip((field.row, field.col), step, strict=True):
-        if gap > 1:
+        if gap > 1 and values.shape[axis] > 1:
             wide = list(values.shape)
             wide[axis] = (wide[axis] - 1) * gap + 1
             index = torch.arange(values.shape[axis]) * gap
@@ -193,24 +226,49 @@ def convolve_back(
     """Pull back through a convolution with weight `[unit, input / groups, row, col]`; values `[unit, channel, row, col]`."""
     if field.grid == MEAN:
         weight, stride, padding, dilation = weight.sum((2, 3), keepdim=True), (1, 1), (0, 0), (1, 1)
-    if field.is_hot:
-        values = select_rows(field, weight, groups)
+    values = field.full if not field.is_hot else None
+    if values is None:
         # A single position reads the bare kernel: only dilation spreads it.
-        values = spread(field.holds(values), dilation, (0, 0)).full if tuple(dilation) != (1, 1) else values
+        values = spread_out(field, select_rows(field, weight, groups), dilation)
     elif tuple(weight.shape[2:]) == (1, 1) and groups == 1:
-        values = torch.einsum("uorc,oi->uirc", field.full, weight[:, :, 0, 0])
-        values = spread(field.holds(values), stride, (0, 0)).full if tuple(stride) != (1, 1) else values
+        values = spread_out(field, mix_channels(values, weight[:, :, 0, 0]), stride)
+    elif tuple(values.shape[2:]) == (1, 1) and (groups == 1 or groups == weight.shape[0]):
+        values = spread_out(field, from_one_position(values, weight, groups), dilation)
     else:
-        values = functional.conv_transpose2d(field.full, weight, stride=tuple(stride), dilation=tuple(dilation), groups=groups)
+        values = values.contiguous()
+        values = functional.conv_transpose2d(values, weight, stride=tuple(stride), dilation=tuple(dilation), groups=groups)
     offset = (field.offset[0] * stride[0] - padding[0], field.offset[1] * stride[1] - padding[1])
     steps = (field.stride[0] * stride[0], field.stride[1] * stride[1])
     return field.holds(values, offset=offset, stride=steps)
 
 
+def spread_out(field: Field, values: Tensor, step: Sequence[int]) -> Tensor:
+    """`spread` of bare values."""
+    return values if tuple(step) == (1, 1) else spread(field.holds(values), step, (0, 0)).full
+
+
+def mix_channels(values: Tensor, weight: Tensor) -> Tensor:
+    """A 1 x 1 convolution with weight `[unit, input]` pulled back: one product of matrices, channels last in memory."""
+    units, _, rows, cols = values.shape
+    lines = values.permute(0, 2, 3, 1).reshape(units * rows * cols, -1)
+    return (lines @ weight).reshape(units, rows, cols, -1).permute(0, 3, 1, 2)
+
+
+def from_one_position(values: Tensor, weight: Tensor, groups: int) -> Tensor:
+    """A field of one position through a convolution, dense or depthwise: a weighted sum of its kernels."""
+    outs, width, rows, cols = weight.shape
+    if groups > 1 and width > 1:
+        return functional.conv_transpose2d(values, weight, groups=groups)
+    if groups > 1:
+        return values * weight[:, 0]
+    lines = values.reshape(-1, outs) @ weight.permute(0, 2, 3, 1).reshape(outs, -1)
+    return lines.reshape(-1, rows, cols, width).permute(0, 3, 1, 2)
+
+
 def select_rows(field: Field, weight: Tensor, groups: int) -> Tensor:
     """A one-hot field through a convolution: the weight of the channel each unit reads, `[unit, input, row, col]`."""
     assert field.hot is not None and field.scale is not None
-    rows = weight[field.hot] * field.scale.reshape(-1, 1, 1, 1)
+    rows = take(weight, field.hot) * field.scale.reshape(-1, 1, 1, 1)
     if groups == 1:
         return rows
     width = weight.shape[1]
@@ -218,6 +276,16 @@ def select_rows(field: Field, weight: Tensor, groups: int) -> Tensor:
     group = field.hot // (weight.shape[0] // groups)
     index = (group * width).reshape(-1, 1) + torch.arange(width)
     return values.scatter_(1, index.reshape(len(rows), width, 1, 1).expand_as(rows), rows)
+
+
+def take(weight: Tensor, rows: Tensor) -> Tensor:
+    """Rows of a weight, to be read only: a view of it where they follow each other, as they do in most sweeps."""
+    if rows.is_meta:
+        return weight[rows]
+    first, count = int(rows[0]), len(rows)
+    if first + count <= len(weight) and bool((rows == torch.arange(first, first + count)).all()):
+        return weight[first : first + count]
+    return weight[rows]
 
 
 def convolve_back_transposed(
@@ -252,12 +320,25 @@ def pool_back(
     """Pull back through a pool that sums `weight` times its window; values `[unit, channel, row, col]`."""
     if field.grid == MEAN:
         return field.holds(field.full * (weight * window[0] * window[1]))
-    values = field.full
-    units, channels = values.shape[:2]
-    box = values.new_full((1, 1, window[0], window[1]), weight)
-    single = field.holds(values.reshape(units * channels, 1, *values.shape[2:]))
-    pulled = convolve_back(single, box, stride, padding, dilation, 1)
-    return pulled.holds(pulled.full.reshape(units, channels, *pulled.full.shape[2:]))
+    values = field.full * weight
+    for axis in (0, 1):
+        values = box(values, 2 + axis, window[axis], stride[axis], dilation[axis])
+    offset = (field.offset[0] * stride[0] - padding[0], field.offset[1] * stride[1] - padding[1])
+    steps = (field.stride[0] * stride[0], field.stride[1] * stride[1])
+    return field.holds(values, offset=offset, stride=steps)
+
+
+def box(values: Tensor, axis: int, window: int, stride: int, dilation: int) -> Tensor:
+    """The reverse of a running sum along one axis: every position spread over its window."""
+    count, shape = values.shape[axis], list(values.shape)
+    shape[axis] = (count - 1) * stride + (window - 1) * dilation + 1
+    spread_over = blank(values, shape)
+    for place in range(window):
+        start = place * dilation
+        index = [slice(None)] * values.ndim
+        index[axis] = slice(start, start + (count - 1) * stride + 1, stride)
+        spread_over[tuple(index)] += values
+    return spread_over
 
 
 def resample_back(field: Field, rows: Tensor, cols: Tensor) -> Field:

@@ -6,7 +6,7 @@ The units of a concat and of the branches that made them are the same neurons: t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,7 @@ class Graph:
     traced: Traced
     sites: tuple[Site, ...]  # in order of computation; the first is the input
     kinds: dict[Site, str]
+    digests: dict[str, str] = field(default_factory=dict)  # of tensors, kept by `dependence`
 
     @cached_property
     def of_name(self) -> dict[str, Site]:

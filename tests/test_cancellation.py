@@ -105,3 +105,45 @@ def test_a_mean_over_the_map_is_counted_in_responses_to_a_constant_map():
     summed = model.l2.weight.detach().sum((2, 3))
     terms = model.last.weight.detach()[:, :, None] * summed[None]
     np.testing.assert_allclose(found.cancellation, terms.sum(1).abs() / terms.abs().sum(1), rtol=1e-4)
+
+
+def test_several_sources_at_once_are_those_one_at_a_time():
+    class Stream(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.l0, self.l1, self.l2 = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 5, 3, padding=1)
+            self.last = nn.Conv2d(5, 6, 3)
+
+        def forward(self, x):
+            y = self.l0(x)
+            return self.last(self.l2(y + self.l1(y)))
+
+    graph = trace(Stream().eval(), (3, 20, 20))
+    both = with_cancellation(graph, weights_into(graph, "last", ["l0", "l1"]))
+    for found, blocked in zip(both, ("l1", "l0"), strict=True):
+        (alone,) = with_cancellation(graph, weights_into(graph, "last", [found.source], [blocked]), [blocked])
+        np.testing.assert_allclose(found.kernel, alone.kernel, atol=1e-7)
+        np.testing.assert_allclose(found.cancellation, alone.cancellation, rtol=1e-5)
+
+
+def test_dead_units_have_no_paths_and_tiny_weights_have_theirs():
+    model = named(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 6, 3), nn.ReLU(), nn.Conv2d(6, 3, 3))
+    graph = trace(model, (3, 20, 20))
+    (before,) = with_cancellation(graph, weights_into(graph, "last", ["l0"]))
+    model.last.weight.data[0] = 0
+    model.last.weight.data[1] *= 1e-18
+    (found,) = with_cancellation(graph, weights_into(graph, "last", ["l0"]))
+    assert np.isnan(found.cancellation[0]).all()
+    np.testing.assert_allclose(found.cancellation[1:], before.cancellation[1:], rtol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_chunks_do_not_show_in_the_cancellation(monkeypatch, kernel):
+    model = named(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 30, 3), nn.ReLU(), nn.Conv2d(30, 21, kernel))
+    graph = trace(model, (3, 20, 20))
+    (whole,) = with_cancellation(graph, weights_into(graph, "last", ["l0"]))
+    for module, name in (("expand", "FLOATS_AT_ONCE"), ("cancellation", "FLOATS_AT_ONCE"), ("cancellation", "ROOTS_AT_ONCE")):
+        monkeypatch.setattr(f"generator.{module}.{name}", 500)
+    (parts,) = with_cancellation(graph, weights_into(graph, "last", ["l0"]))
+    np.testing.assert_allclose(parts.kernel, whole.kernel, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(parts.cancellation, whole.cancellation, rtol=1e-5)

@@ -401,3 +401,38 @@ def test_a_real_checkpoint_as_its_author_saved_it_is_read():
     checkpoint = read_checkpoint(SHARED / "resnet20-cifar10.th")
     assert checkpoint.extras == ("best_prec1",)
     assert checkpoint.tensors["state_dict.module.conv1.weight"].shape == (16, 3, 3, 3)
+
+
+def storages(module):
+    return {name: tensor.untyped_storage().data_ptr() for name, tensor in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_float32_numbers_stay_where_they_are_mapped_and_the_file_stays_as_it_is(tmp_path, suffix):
+    path = tmp_path / f"weights{suffix}"
+    saved(path, net().state_dict()) if suffix == ".pt" else save_file(net().state_dict(), path)
+    before, module = path.read_bytes(), net(seed=9)
+    own = storages(module)
+    load(path, module)
+    assert_same(module, net())
+    floats = [name for name, tensor in module.state_dict().items() if tensor.is_floating_point()]
+    assert all(storages(module)[name] != own[name] for name in floats)
+    with torch.no_grad():
+        module.conv.weight.zero_()
+    assert path.read_bytes() == before
+
+
+def test_numbers_of_another_precision_are_copied(tmp_path):
+    path = saved(tmp_path / "weights.pt", net().half().state_dict())
+    module = net(seed=9)
+    own = storages(module)
+    load(path, module)
+    assert storages(module) == own
+
+
+def test_whoever_holds_a_parameter_sees_the_files_numbers(tmp_path):
+    path, module = saved(tmp_path / "weights.pt", net().state_dict()), net(seed=9)
+    held = module.conv.weight
+    load(path, module)
+    assert module.conv.weight is held
+    torch.testing.assert_close(held, net().conv.weight, rtol=0, atol=0)

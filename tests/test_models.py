@@ -465,3 +465,27 @@ def test_a_checkpoint_as_users_have_them_goes_into_ones_own_architecture():
     stored = torch.load(SHARED / "resnet20-cifar10.th", map_location="cpu", weights_only=True)["state_dict"]
     assert torch.equal(loaded.module.conv1.weight, stored["module.conv1.weight"])
     assert loaded.input_shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "swin_t", "shufflenet_v2_x0_5", "inception_v3", "fcn_resnet50", "vit_b_32"])
+def test_a_module_made_for_a_file_is_the_one_made_with_random_numbers(tmp_path, monkeypatch, name):
+    path = tmp_path / "weights.pt"
+    module, _ = source.build(name, None, {})
+    torch.save({key: tensor for key, tensor in module.state_dict().items() if "num_batches" not in key}, path)
+    loaded = load_model(spec(f"torchvision:{name}", weights=str(path)), tmp_path)
+    monkeypatch.setattr(source, "unfilled", lambda *_: None)
+    other = load_model(spec(f"torchvision:{name}", weights=str(path)), tmp_path)
+    assert loaded.provenance == other.provenance
+    assert loaded.input_shape == other.input_shape
+    image = torch.randn(1, *loaded.input_shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours, theirs = loaded.module(image), other.module(image)
+    ours, theirs = (given["out"] if isinstance(given, dict) else given for given in (ours, theirs))
+    assert torch.equal(ours, theirs)
+    assert not any(tensor.is_meta for tensor in (*loaded.module.parameters(), *loaded.module.buffers()))
+
+
+def test_a_module_with_numbers_that_no_file_holds_is_built_with_them():
+    made = [name for name in ("resnet18", "convnext_tiny", "maxvit_t", "vit_b_32") if source.unfilled(name, {}) is not None]
+    assert "resnet18" in made
+    assert source.unfilled("resnet18", {"no": "such argument"}) is None

@@ -72,7 +72,7 @@ def linear(step: Step, field: Field, weight: Tensor) -> Field:
     axis = len(step.out)
     if field.is_hot and field.channel == axis:
         assert field.hot is not None and field.scale is not None
-        rows = weight[field.hot] * field.scale[:, None]
+        rows = f.take(weight, field.hot) * field.scale[:, None]
         shape = [len(rows), *([1] * (axis - 1)), weight.shape[1]]
         return field.holds(rows.reshape(shape))
     if axis in (field.row, field.col):

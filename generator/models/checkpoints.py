@@ -68,8 +68,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def load_into(module: nn.Module, checkpoint: Checkpoint, where: str) -> tuple[str, ...]:
-    """Copy the checkpoint's tensors into the module's own, in place, as float32; gives notes on what was found.
+    """Give the module's tensors the checkpoint's numbers, as float32; gives notes on what was found.
 
+    Float32 numbers stay in the file that they are mapped from, and must not be written to by anyone; the mapping is private, so
+    that even then the file stays as it is. Others are copied.
     Where the file holds the model several times or under prefixes, `fitting.fit` says which is taken. `num_batches_tracked`
     may be missing; tensors the model has no place for are left out and noted; NaN and Inf are loaded and noted.
     Raises ModelError, beginning with `where`, that lists the first ten misfits and their count.
@@ -79,7 +81,10 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, where: str) -> tuple[st
     fitted = fit(checkpoint.tensors, wanted, where)
     with torch.no_grad():
         for name, tensor in fitted.found.items():
-            wanted[name].copy_(tensor)
+            if is_mapped_as(tensor, wanted[name]):
+                wanted[name].data = tensor
+            else:
+                wanted[name].copy_(tensor)
     notes = [f"read under '{fitted.prefix}' in {checkpoint.file}"] if fitted.prefix else []
     if fitted.also:
         notes.append(f"the file holds the model also under {', '.join(repr(prefix) for prefix in fitted.also)}")
@@ -87,6 +92,12 @@ def load_into(module: nn.Module, checkpoint: Checkpoint, where: str) -> tuple[st
         notes.append(f"{len(fitted.unused)} tensors of the file have no place in the model: {_some(fitted.unused)}")
     odd = [name for name in fitted.found if not bool(torch.isfinite(wanted[name]).all())]
     return (*notes, f"NaN or Inf in {_some(tuple(odd))}") if odd else tuple(notes)
+
+
+def is_mapped_as(stored: Tensor, own: Tensor) -> bool:
+    """Whether stored numbers can stand in for a module's own as they lie in the file."""
+    plain = stored.dtype == own.dtype == torch.float32 and stored.layout == torch.strided and own.device.type == "cpu"
+    return plain and stored.is_contiguous() and own.is_contiguous() and stored.data_ptr() % stored.element_size() == 0
 
 
 def load_file(module: nn.Module, weights: str, folder: Path, source: str) -> tuple[str, tuple[str, ...]]:

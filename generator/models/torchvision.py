@@ -11,6 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+import torch
 import torchvision
 from torch import nn
 from torchvision import models
@@ -78,6 +79,28 @@ def build(name: str, member: models.WeightsEnum | None, arguments: dict[str, Any
     return _without_training_parts(module, arguments), getattr(module, "image_size", None)
 
 
+def unfilled(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, int | None] | None:
+    """As `build` with random weights, but with room for them alone: memory that is not used before a file's numbers are there.
+
+    None where the module holds numbers that a file does not, or one tensor under two names, or needs its numbers to be built.
+    """
+    try:
+        with torch.device("meta"):
+            module, only_side = build(name, None, arguments)
+    except Exception:  # the ordinary way says what is wrong, if anything is
+        return None
+    stored = [id(tensor) for tensor in module.state_dict(keep_vars=True).values()]
+    held = [id(tensor) for _, tensor in (*module.named_parameters(), *module.named_buffers())]
+    loose = any(isinstance(value, torch.Tensor) for part in module.modules() for value in vars(part).values())
+    if loose or len(set(stored)) < len(stored) or set(stored) != set(held):
+        return None
+    module.to_empty(device="cpu")
+    for key, buffer in module.named_buffers():
+        if key.endswith("num_batches_tracked"):  # files may lack it
+            buffer.zero_()
+    return module, only_side
+
+
 def _without_training_parts(module: Any, arguments: dict[str, Any]) -> nn.Module:
     """The same layers whether weights came from an enum, a file or nowhere."""
     if getattr(module, "aux_classifier", None) is not None and not arguments.get("aux_loss"):
@@ -106,8 +129,8 @@ def _is_file(weights: str, folder: Path) -> bool:
 
 
 def _with_file(name: str, spec: ModelSpec, path: Path) -> Built:
-    module, only_side = build(name, None, spec.arguments)
     checkpoint = read_checkpoint(path)
+    module, only_side = unfilled(name, spec.arguments) or build(name, None, spec.arguments)
     if name.startswith("densenet"):
         checkpoint = _densenet_keys(checkpoint)
     notes = load_into(module, checkpoint, f"{path.name} does not fit torchvision:{name}")
