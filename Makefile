@@ -52,8 +52,8 @@ lint: $(STAMP) ## check style and types: ruff, ruff format, mypy
 	@$(BIN)/mypy
 
 bench: $(STAMP) ## measure the figures that the documents name
-	@echo "Running benchmarks/: minutes. They read the checkpoints in ../shared/models."
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@echo "Running benchmarks/: half an hour on two cores. Some read the checkpoints in ../shared/models."
+	@$(BIN)/python benchmarks $(ARGS)
 
 clean: ## remove the environment and the tools' caches; an atlas stays
 	@if [ -f $(OURS) ]; then rm -rf $(VENV); elif [ -e $(VENV) ]; then echo "$(VENV) was not made by make: it stays."; fi

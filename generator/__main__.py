@@ -6,17 +6,19 @@ import sys
 
 import click
 
-from generator.commands import INTERRUPTED
 from generator.commands.build import build
 from generator.commands.check import check
+from generator.commands.clean import clean
 from generator.commands.init import init
 from generator.commands.layers import layers
 from generator.commands.link_figure import link_figure
+from generator.commands.plan import plan
 from generator.commands.schema import schema
 from generator.commands.serve import serve
 from generator.errors import SPEC, AtlasError
+from generator.interrupts import INTERRUPTED
 
-COMMANDS = (init, check, build, serve, layers, schema, link_figure)
+COMMANDS = (init, check, plan, build, serve, layers, schema, link_figure, clean)
 
 
 @click.group(
@@ -43,6 +45,7 @@ def atlas(context: click.Context, version: bool) -> None:
       0    good
       1    failed
       2    the command line or the spec is wrong
+      3    the site will be past the budget of its spec
       130  interrupted (Ctrl-C)
     """
     if version:

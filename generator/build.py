@@ -1,113 +1,150 @@
-"""The pipeline as a table of contents: spec, models, graphs, weights, analyses, pages, site.
+"""The pipeline as a table of contents: inputs, models, layers, parts of the site, the swap.
 
-Gather everything, then render, then write. A mistake of the user's stops the run before anything is written.
+What has not changed since the last build is not done again: a build of the same inputs looks at them and ends; else each model
+is surveyed, each layer analysed and each part of the site rendered only where what it depends on is not what it was. A mistake
+of the user's stops the run before anything is written; what was worked out until then is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from generator.affine import own_bias_and_scale, own_weights
-from generator.analyses.connections import largest
-from generator.analyses.faces import FaceOptions, make_faces
-from generator.analyses.farther import flat_units
-from generator.analyses.statistics import statistics
+from generator.analysis import LayerDone, LayerTask, Options
 from generator.authored.families import load_families
 from generator.authored.notes import load_notes
 from generator.authored.prose import LayerPlace, Places
-from generator.cancellation import with_cancellation
-from generator.context.looks import read_looks
-from generator.errors import LayerError, RefusedError, SpecError, nearest
-from generator.expand import neighbours, weights_into
+from generator.errors import ModelError, SpecError, nearest
+from generator.facts import model_facts, places_of_results
 from generator.globs import fits
-from generator.graph import Graph, choose, trace
-from generator.look import Look, look_of
-from generator.models import LoadedModel, load_model
-from generator.pages.common import places_of_models
+from generator.inputs import model_inputs, site_inputs
+from generator.keeping.files import Digests
+from generator.keeping.history import History, Part, history_file, read_history, standing, write_history
+from generator.keeping.store import Store
+from generator.look import look_of
+from generator.parts import SITEMAP, Parts
+from generator.picturing import face_tasks
+from generator.plans import Planned, only, planned
 from generator.progress import Progress
-from generator.records import AtlasFacts, Family, LayerFacts, ModelFacts, Note, Pair, Statistics, Weights
-from generator.render import count_files, render_site
-from generator.site import Summary, prepare_target, write_site
-from generator.spec import ModelSpec, Spec
+from generator.publishing.sitemap import sitemaps
+from generator.records import AtlasFacts, Family, LayerKeys, Note, Results
+from generator.render import File
+from generator.rendering import PartTask, delivered, unbundled
+from generator.site import MARKER, Stage, Summary, prepare_target, staged
+from generator.spec import Spec
+from generator.workers import ALONE, Workers
 
-FARTHEST = 6  # layers that a picture may look back through for a kernel of more than one position
+Told = dict[str, dict[str, LayerPlace]]  # layers by model and address
+
+
+@dataclass
+class Report:
+    """What a build did, for those who count."""
+
+    surveyed: int = 0  # models
+    made: Counter[str] = field(default_factory=Counter)  # results worked out, by name: 'weights', 'faces', 'tables', ...
+    rendered: list[str] = field(default_factory=list)  # parts of the site
+    written: list[str] = field(default_factory=list)  # files that are not what they were
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A model of the spec, loaded and traced, with the layers that get pages."""
+class Want:
+    """What is asked of a build beside the spec and the target."""
 
-    spec: ModelSpec
-    loaded: LoadedModel
-    graph: Graph
-    chosen: tuple[str, ...]
-    units: dict[str, np.ndarray]  # the neurons that get a page, by layer
+    workers: Workers = ALONE
+    only: str = ""  # MODEL/LAYER: nothing but this layer and what is beside it
+    fresh: bool = False  # whether what the last build was made of is to be forgotten
 
 
-def build(spec: Spec, target: Path, progress: Progress) -> Summary:
+def build(spec: Spec, target: Path, progress: Progress, want: Want | None = None, report: Report | None = None) -> Summary:
     """Build the site of a spec at `target`.
 
     Raises:
         SpecError, ModelError, LayerError, RefusedError: the user's mistakes, before anything is written.
+        OverrideError: a template of the user's that breaks.
         AtlasError: the target cannot be written, or is not ours.
     """
+    want, report = want or Want(), report or Report()
     prepare_target(target)
-    look = look_of(spec)
-    return write(gather(spec, progress), look, target, progress)
+    look, store = look_of(spec), store_of(spec)
+    digests, file = Digests(store.folder / "files.json"), history_file(store.folder, target)
+    inputs = site_inputs(spec, look, want.only, digests)
+    last = read_history(file)
+    if want.fresh:
+        store.clear()
+        last = last and last.forgotten
+    if last and last.inputs == inputs and stands(last, target):
+        progress.note("nothing has changed since the last build")
+        return last.summary
+    work = Work(spec, store, digests, want, progress, report)
+    atlas, results = work.out()
+    parts = Parts(atlas, results, look, digests, store)
+    history = work.site(inputs, parts, target, last)
+    write_history(file, history)
+    digests.save()
+    store.trim(spec.cache.limit, history.used)
+    return history.summary
 
 
-def write(facts: AtlasFacts, look: Look, target: Path, progress: Progress) -> Summary:
-    """The site of these facts, rendered and written.
+def store_of(spec: Spec) -> Store:
+    """Where the results of a spec are kept."""
+    return Store(spec.folder / spec.cache.folder, spec.cache.address)
 
-    Raises:
-        OverrideError: a template of the user's that breaks.
-        SiteError: the target cannot be written, or is not ours.
-    """
-    with progress.stage("pages", count_files(facts, look)) as step:
-        return write_site(render_site(facts, look), target, on_file=lambda _: step(1))
+
+def stands(history: History, target: Path) -> bool:
+    """Whether a site is as the last build left it."""
+    files = [file for part in history.parts.values() for file in part.files]
+    return (target / MARKER).is_file() and all(standing(target, files))
+
+
+def gather(spec: Spec, progress: Progress, workers: Workers = ALONE) -> AtlasFacts:
+    """Everything the site says, worked out."""
+    store = store_of(spec)
+    work = Work(spec, store, Digests(store.folder / "files.json"), Want(workers), progress, Report())
+    atlas, results = work.out()
+    return replace(atlas, models=tuple(model_facts(one, store) for one in results))
 
 
 def check(spec: Spec) -> list[str]:
-    """Hold a spec against its models: load them, choose their layers, compute nothing. One line a model.
+    """Hold a spec against its models: open them, choose their layers, compute nothing. One line a model.
 
     Raises:
         SpecError, ModelError, LayerError: as `build`.
     """
     look_of(spec)
-    models = open_models(spec, Progress(quiet=True))
-    check_oembed(spec, places_in(models))
-    named_and_noted(spec, places_in(models))
-    return [told(opened) for opened in models]
+    store = store_of(spec)
+    models = planned(spec, store, Digests(store.folder / "files.json"), ALONE, Progress(quiet=True))
+    spec.check_faces({each.plan.name: [one.layer.address for one in each.plan.layers] for each in models})
+    atlas_facts(spec, places_in(models))
+    return [told(each) for each in models]
 
 
-def told(opened: Opened) -> str:
+def told(model: Planned) -> str:
     """One line on a model and its choice."""
-    neurons = sum(len(units) for units in opened.units.values())
-    return f"{opened.spec.name}: {len(opened.chosen)} layers, {neurons:,} neurons with a page"
+    neurons = sum(len(units) for units in model.chosen)
+    return f"{model.plan.name}: {len(model.chosen)} layers, {neurons:,} neurons with a page"
 
 
-def gather(spec: Spec, progress: Progress) -> AtlasFacts:
-    """Everything the site says, worked out."""
-    models = open_models(spec, progress)
-    check_oembed(spec, places_in(models))
-    families, notes = named_and_noted(spec, places_in(models))
-    return atlas_facts(spec, tuple(model_facts(spec, opened, progress) for opened in models), families, notes)
+# -- what the user says ---------------------------------------------------------------------------------------------------
 
 
-def retell(spec: Spec, models: tuple[ModelFacts, ...]) -> AtlasFacts:
-    """As `gather`, of models that are worked out: for a spec of which only words have changed, or the files they stand in."""
-    check_oembed(spec, places_of_models(models))
-    return atlas_facts(spec, models, *named_and_noted(spec, places_of_models(models)))
+def places_in(models: Sequence[Planned]) -> Told:
+    """Every layer of every model, with its neurons and those that have pages."""
+    return places_of_results([Results(each.plan, each.chosen, (), ()) for each in models])
 
 
-def atlas_facts(
-    spec: Spec, models: tuple[ModelFacts, ...], families: tuple[Family, ...], notes: tuple[Note, ...]
-) -> AtlasFacts:
-    """What the spec says of its models, and what was found in them."""
+def atlas_facts(spec: Spec, places: Told) -> AtlasFacts:
+    """What the spec and the files beside it say, held against the models; the models themselves are not in it yet.
+
+    Raises:
+        SpecError: no such file or folder; everything that is wrong in them.
+    """
+    check_oembed(spec, places)
+    families, notes = named_and_noted(spec, places)
     return AtlasFacts(
         title=spec.title,
         description=spec.description,
@@ -116,80 +153,22 @@ def atlas_facts(
         site_url=spec.site_url,
         scaled_by_source=spec.connections.scale_by_source,
         factors=spec.nmf.factors,
-        models=models,
+        models=(),
         families=families,
         notes=notes,
         oembed=spec.oembed,
+        per_layer=spec.pages == "per-layer",
     )
 
 
-def open_models(spec: Spec, progress: Progress) -> list[Opened]:
-    """Load and trace every model and resolve its layers and neurons, so that all such mistakes show at once."""
-    opened: list[Opened] = []
-    problems: list[str] = []
-    with progress.stage("models", len(spec.models)) as step:
-        for model in spec.models:
-            try:
-                opened.append(open_model(model, spec.folder))
-            except SpecError as error:
-                problems += error.problems
-            step(1)
-    if problems:
-        raise SpecError(problems)
-    return opened
-
-
-def open_model(model: ModelSpec, folder: Path) -> Opened:
-    """One model of the spec.
-
-    Raises:
-        SpecError: a layer or neuron that it does not have, one line each.
-    """
-    loaded = load_model(model, folder)
-    graph = trace(loaded.module, loaded.input_shape)
-    chosen = choose_layers(model, graph)
-    counts = {address: graph.layers[address].neurons for address in chosen}
-    model.check_neurons(counts)
-    units = {address: np.array(model.neurons_of(address, count), np.int32) for address, count in counts.items()}
-    return Opened(model, loaded, graph, chosen, units)
-
-
-def choose_layers(model: ModelSpec, graph: Graph) -> tuple[str, ...]:
-    """The layers the spec names; every pattern that names none is told with its place in the file."""
-    problems = []
-    for index, pattern in enumerate(model.layers):
-        try:
-            choose(graph, (pattern,))
-        except LayerError as error:
-            problems.append(model.problem(("layers", index), f"{model.name}: {error}"))
-    if problems:
-        raise SpecError(problems)
-    return choose(graph, model.layers)
-
-
-def places_in(models: Sequence[Opened]) -> dict[str, dict[str, LayerPlace]]:
-    """Every layer of every model, with its neurons and those that have pages."""
-    return {
-        opened.spec.name: {
-            address: LayerPlace(opened.graph.layers[address].neurons, frozenset(units.tolist()))
-            for address, units in opened.units.items()
-        }
-        for opened in models
-    }
-
-
-def named_and_noted(spec: Spec, places: dict[str, dict[str, LayerPlace]]) -> tuple[tuple[Family, ...], tuple[Note, ...]]:
-    """The families and the notes beside the spec, held against the models.
-
-    Raises:
-        SpecError: no such file or folder; everything that is wrong in them.
-    """
+def named_and_noted(spec: Spec, places: Told) -> tuple[tuple[Family, ...], tuple[Note, ...]]:
+    """The families and the notes beside the spec."""
     families = load_families(spec.beside("families"), places) if spec.families else ()
     files = {family.name.lower(): family.file for family in families}
     return families, load_notes(spec.beside("notes"), Places(places, files)) if spec.notes else ()
 
 
-def check_oembed(spec: Spec, places: dict[str, dict[str, LayerPlace]]) -> None:
+def check_oembed(spec: Spec, places: Told) -> None:
     """Hold the layers that are to have oEmbed files against those of the atlas; raises SpecError for each that fits none."""
     layers = list(dict.fromkeys(address for one in places.values() for address in one))
     problems = [
@@ -201,128 +180,189 @@ def check_oembed(spec: Spec, places: dict[str, dict[str, LayerPlace]]) -> None:
         raise SpecError(problems)
 
 
-# -- one model ------------------------------------------------------------------------------------------------------------
+# -- the work -------------------------------------------------------------------------------------------------------------
 
 
-def model_facts(spec: Spec, opened: Opened, progress: Progress) -> ModelFacts:
-    """All weights, tables and pictures of one model."""
-    graph, chosen = opened.graph, opened.chosen
-    feeds = neighbours(graph, chosen)
-    reads: dict[str, list[Pair]] = {}
-    refused: dict[str, list[str]] = {}
-    faces = {}
-    numbers: dict[str, Statistics | None] = {}
-    with progress.stage(f"{opened.spec.name}: layers", len(chosen)) as step:
-        for address in chosen:
-            weights, refused[address] = weights_of_layer(opened, address, feeds)
-            candidates = picture_weights(opened, address, feeds, weights)
-            faces[address] = make_faces(candidates, graph.layers[address].neurons, face_options(spec))
-            outside = [each for each in weights if each.source in feeds[address][0]]
-            numbers[address] = layer_statistics(graph, address, outside, whole=not refused[address])
-            reads[address] = [
-                Pair(each, *largest(each, spec.connections.show, spec.connections.scale_by_source)) for each in weights
-            ]
-            step(1)
-    layers = tuple(
-        LayerFacts(
-            layer=graph.layers[address],
-            chosen=opened.units[address],
-            labels=labels_of(opened, address),
-            faces=faces[address],
-            reads=tuple(reads[address]),
-            writes=tuple(pair for other in chosen for pair in reads[other] if pair.weights.source == address),
-            refused=tuple(refused[address]),
-            statistics=numbers[address],
-            looks=read_looks(opened.loaded.looks, opened.loaded.provenance.sha256, address, graph.layers[address].neurons),
-        )
-        for address in chosen
+@dataclass(frozen=True)
+class Work:
+    """One build: what it is of, who does it, who is told."""
+
+    spec: Spec
+    store: Store
+    digests: Digests
+    want: Want
+    progress: Progress
+    report: Report
+
+    def out(self) -> tuple[AtlasFacts, tuple[Results, ...]]:
+        """Everything the site says, worked out and kept: the atlas without its models, and where those are."""
+        self.store.begin()
+        models = planned(self.spec, self.store, self.digests, self.want.workers, self.progress)
+        self.spec.check_faces({each.plan.name: [one.layer.address for one in each.plan.layers] for each in models})
+        atlas = atlas_facts(self.spec, places_in(models))
+        if self.want.only:  # without families and notes: they tell of layers that are not there
+            models, atlas = only(models, self.want.only), replace(atlas, families=(), notes=())
+        results = tuple(self._analysed(models))
+        self._hold_still(models, results)
+        if "generator.survey" in sys.modules:  # a model was opened in this process: what follows has no use for it
+            sys.modules["generator.survey"].forget()
+        return atlas, results
+
+    def _hold_still(self, models: Sequence[Planned], results: Sequence[Results]) -> None:
+        """Make sure that the models were one and the same throughout: their weights are read from their files as they are needed.
+
+        Raises:
+            ModelError: a file was written to meanwhile; what was worked out of it is dropped.
+        """
+        for model, one in zip(models, results, strict=True):
+            if model_inputs(model.spec, self.spec.folder, self.digests) != model.key:
+                for key in _used([one]):
+                    self.store.drop(key)
+                raise ModelError(f"{model.plan.name}: its files changed while they were read; build again")
+
+    def _analysed(self, models: Sequence[Planned]) -> Iterator[Results]:
+        """The layers of all models at once, the largest first, so that no worker is left with one at the end."""
+        tasks = [self._task(model, place) for model in models for place in range(len(model.plan.layers))]
+        tasks.sort(key=_cost, reverse=True)
+        done: dict[tuple[str, str], LayerKeys] = {}
+        names = {model.key: model.plan.name for model in models}
+        with (
+            self.progress.stage("layers", len(tasks)) as step,
+            closing(self.want.workers.each("generator.analysis:analyse", tasks, together=len(models) == 1)) as found,
+        ):
+            for place, layer in found:
+                done[names[tasks[place].key], layer.keys.address] = layer.keys
+                self._tell(layer)
+                step(1)
+        faces = self._pictured(models)
+        for model in models:
+            name, wanted = model.plan.name, self.spec.faces_of(model.spec)
+            addresses = [one.layer.address for one in model.plan.layers]
+            own = [done[name, address] for address in addresses]
+            keys = tuple(replace(each, facts=(*each.facts, *faces[name, each.address])) for each in own)
+            yield Results(model.plan, model.chosen, keys, tuple(wanted.of(address) for address in addresses))
+
+    def _pictured(self, models: Sequence[Planned]) -> dict[tuple[str, str], list[tuple[str, str]]]:
+        """By model and layer, (field, key) for every face beside the weights."""
+        tasks = [task for model in models for task in face_tasks(self.spec, model, self.store) if task.wanted]
+        found: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+        for task in tasks:
+            for wanted in task.wanted:
+                found[task.model.name, wanted.address].append((task.field, wanted.key))
+        with (
+            self.progress.stage("faces", len(tasks)) as step,
+            closing(self.want.workers.each("generator.picturing:picture", tasks, together=len(models) == 1)) as done,
+        ):
+            for place, each in done:
+                self.report.made.update({tasks[place].field: each.made} if each.made else {})
+                self._note(each.notes)
+                step(1)
+        return found
+
+    def _task(self, model: Planned, place: int) -> LayerTask:
+        return layer_task(self.spec, self.store, model, place)
+
+    def _tell(self, layer: LayerDone) -> None:
+        self.report.made.update(layer.made)
+        self._note(layer.notes)
+
+    def _note(self, notes: Sequence[str]) -> None:
+        for note in notes:
+            self.progress.note(note)
+
+    # -- pages
+
+    def site(self, inputs: str, parts: Parts, target: Path, last: History | None) -> History:
+        """The site rendered, as far as it is not what it was, and swapped in. Returns what it is made of."""
+        tasks = list(parts.tasks())
+        kept = _kept(last, target)
+        with staged(target) as stage:
+            made = self._rendered(tasks, kept, stage)
+            made[SITEMAP] = self._sitemap(tasks, made, kept, stage)
+            history = History(inputs, made, _used(parts.results))
+            self._swap(history, kept, stage, last)
+        return history
+
+    def _rendered(self, tasks: Sequence[PartTask], kept: dict[str, Part], stage: Stage) -> dict[str, Part]:
+        """Every part, rendered where it is not what it was."""
+        afar = bool(self.want.workers.cluster)
+        due = [
+            replace(task, stage="" if afar else str(stage.folder), before=kept[task.name].files if task.name in kept else ())
+            for task in tasks
+            if task.name not in kept or kept[task.name].key != task.key
+        ]
+        due.sort(key=_pages, reverse=True)
+        made: dict[str, Part] = {}
+        with (
+            self.progress.stage("pages", sum(map(_pages, due))) as step,
+            closing(self.want.workers.each("generator.rendering:render_part", due)) as found,
+        ):
+            for place, part in found:
+                part = unbundled(part, due[place].key, self.store, stage.folder) if afar else part
+                made[part.name] = Part(due[place].key, part.files)
+                step(_pages(due[place]))
+        self.report.rendered += sorted(made)
+        return {task.name: made.get(task.name) or kept[task.name] for task in tasks}
+
+    def _sitemap(self, tasks: Sequence[PartTask], made: dict[str, Part], kept: dict[str, Part], stage: Stage) -> Part:
+        """The list of all pages, in the order of the site."""
+        pages = [file.path for task in tasks for file in made[task.name].files if file.listed]
+        before = {file.path: file for file in kept[SITEMAP].files} if SITEMAP in kept else {}
+        files = (File(*each) for each in sitemaps(self.spec.site_url, pages))
+        return Part("", tuple(delivered(file, stage.folder, before) for file in files))
+
+    def _swap(self, history: History, kept: dict[str, Part], stage: Stage, last: History | None) -> None:
+        """Put the new site in place, unless every file of it stands already and none is too many."""
+        stood = {file for part in kept.values() for file in part.files}
+        files = [file for part in history.parts.values() for file in part.files]
+        fresh = [file.path for file in files if file not in stood]
+        self.report.written += fresh
+        same = last is not None and {file.path for file in files} == last.paths
+        if fresh or not same or not (stage.target / MARKER).is_file():
+            stage.carry(file.path for file in files if file in stood)
+            stage.finish([file.path for file in files])
+
+
+def _kept(last: History | None, target: Path) -> dict[str, Part]:
+    """The parts of the last build with those of their files that stand; a part that lacks one has no key."""
+    kept = {}
+    for name, part in last.parts.items() if last else ():
+        files = tuple(file for file, there in zip(part.files, standing(target, part.files), strict=True) if there)
+        kept[name] = part if len(files) == len(part.files) else Part("", files)
+    return kept
+
+
+def _used(results: Sequence[Results]) -> tuple[str, ...]:
+    """The keys of everything a site is made of."""
+    every = [keys for one in results for keys in one.keys]
+    return tuple(key for keys in every for key in (keys.weights, keys.tables, *(key for _, key in keys.facts)))
+
+
+def layer_task(spec: Spec, store: Store, model: Planned, place: int) -> LayerTask:
+    """What there is to do for one layer."""
+    nmf, connections = spec.nmf, spec.connections
+    options = Options(nmf.factors, nmf.method, nmf.side, nmf.seed, connections.show, connections.scale_by_source)
+    plan, faces = model.plan, spec.faces_of(model.spec)
+    bundled = faces.visualization.kind == "bundled" and "visualization" in faces.of(plan.layers[place].layer.address)
+    return LayerTask(
+        model=model.spec,
+        folder=spec.folder,
+        key=model.key,
+        plan=plan.layers[place],
+        looks=plan.looks if bundled else "",
+        sha256=plan.provenance.sha256,
+        options=options,
+        cache=store.folder,
+        address=store.address,
     )
-    return ModelFacts(opened.spec.name, opened.loaded.provenance, opened.loaded.input_shape, layers)
 
 
-def face_options(spec: Spec) -> FaceOptions:
-    """How pictures are made, from the spec."""
-    return FaceOptions(spec.nmf.factors, spec.nmf.method, spec.nmf.side, spec.nmf.seed)
+def _cost(task: LayerTask) -> int:
+    """About how much there is to do: neurons times layers they read."""
+    plan = task.plan
+    return plan.layer.neurons * (1 + len(plan.outside) + len(plan.inside)) * max(1, plan.layer.parameters)
 
 
-Feeds = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
-
-
-def weights_of_layer(opened: Opened, address: str, feeds: Feeds) -> tuple[list[Weights], list[str]]:
-    """The weights of a layer on every chosen layer it reads, those outside of it first; and what was refused.
-
-    Raises:
-        RefusedError: the layers were named one by one, so the choice is the user's to mend.
-    """
-    outside, inside = feeds[address]
-    found: list[Weights] = []
-    refused: list[str] = []
-    for sources, blocked in ((outside, ()), (inside, outside)):
-        weights, reasons = read_or_refuse(opened.graph, address, sources, blocked)
-        found += weights
-        refused += reasons
-    if refused and "auto" not in opened.spec.layers:
-        raise RefusedError(f"{opened.spec.name}: {refused[0]}")
-    return found, refused
-
-
-def read_or_refuse(
-    graph: Graph, target: str, sources: Sequence[str], blocked: Iterable[str]
-) -> tuple[list[Weights], list[str]]:
-    """The weights on several sources at once; where one path is refused, on each that is not."""
-    if not sources:
-        return [], []
-    try:
-        return with_cancellation(graph, weights_into(graph, target, sources, blocked), blocked), []
-    except RefusedError as reason:
-        if len(sources) == 1:
-            return [], [f"weights on {sources[0]}: {reason}"]
-    parts = [
-        read_or_refuse(graph, target, [source], [*blocked, *(other for other in sources if other != source)])
-        for source in sources
-    ]
-    return [each for weights, _ in parts for each in weights], [line for _, lines in parts for line in lines]
-
-
-def picture_weights(opened: Opened, address: str, feeds: Feeds, own: Sequence[Weights]) -> list[Weights]:
-    """The weights a picture may be made of, in order of preference.
-
-    Neurons whose kernels read every position alike are shown by their expanded weights on the layers before those they read,
-    as far back as it takes to find a kernel that does not.
-    """
-    outside = [each for each in own if each.source in feeds[address][0]]
-    candidates, sources = list(outside), {each.source for each in outside}
-    if not outside or any(each.grid != "sliding" for each in outside):
-        return candidates
-    if any(each.direct and each.kernel.shape[2:] != (1, 1) for each in outside):
-        return candidates
-    left = np.all([flat_units(each.kernel) for each in outside], axis=0)
-    for _ in range(FARTHEST):
-        sources = {farther for source in sources for farther in feeds[source][0]}
-        if not left.any() or not sources:
-            break
-        found = expanded_or_none(opened.graph, address, sorted(sources, key=opened.chosen.index))
-        candidates += found
-        left = np.all([left, *(flat_units(each.kernel) for each in found)], axis=0)
-    return candidates
-
-
-def expanded_or_none(graph: Graph, address: str, sources: Sequence[str]) -> list[Weights]:
-    """Expanded weights for a picture; none where a path on the way cannot be read."""
-    try:
-        return weights_into(graph, address, sources)
-    except (RefusedError, LayerError):
-        return []
-
-
-def layer_statistics(graph: Graph, address: str, reads: Sequence[Weights], whole: bool) -> Statistics | None:
-    """The statistics of a layer from its weights on the layers outside of it, `whole` if none is missing; None without any."""
-    stored = own_weights(graph, address) if whole else None
-    return statistics(reads, *own_bias_and_scale(graph, address), stored) if reads else None
-
-
-def labels_of(opened: Opened, address: str) -> tuple[str, ...]:
-    """Class names, on the layer that gives the model's answer."""
-    layer, names = opened.graph.layers[address], opened.loaded.class_names
-    last = address == opened.chosen[-1] and layer.kind in ("Linear", "Conv2d")
-    return names if last and len(names) == layer.neurons else ()
+def _pages(task: PartTask) -> int:
+    """About how many pages a part has."""
+    return 1 + len(task.models[0].chosen[task.place]) if task.place >= 0 else 1

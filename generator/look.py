@@ -73,7 +73,7 @@ class Renderer:
     """The templates, compiled once, and what every page knows of the atlas."""
 
     def __init__(self, atlas: AtlasFacts, look: Look = OURS) -> None:
-        self.look = look
+        self.atlas, self.look = atlas, look
         self.environment = _environment(look)
         self.environment.globals["atlas"] = atlas
 

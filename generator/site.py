@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -55,45 +57,84 @@ def write_site(files: Iterable[tuple[str, bytes]], target: Path, on_file: Callab
     folder behind; the next one removes it. Raises SiteError for a target that is not ours, or where a file that someone put
     into the previous site has the name of one of the new.
     """
+    with staged(target) as stage:
+        paths: list[str] = []
+        size = pages = 0
+        for path, content in files:
+            put_file(stage.folder, path, content)
+            paths.append(path)
+            size, pages = size + len(content), pages + path.endswith(".html")
+            if on_file is not None:
+                on_file(path)
+        stage.finish(paths)
+    return Summary(len(paths), size, pages)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A site in the making, in a folder beside the one it is to replace. Several processes may put files into it."""
+
+    folder: Path
+    target: Path
+
+    def carry(self, paths: Iterable[str]) -> None:
+        """Take files of the site that stands over as they are: linked, where the disk can, so that nothing is copied."""
+        made: set[str] = set()
+        for path in paths:
+            _make_parent(self.folder, path, made)
+            try:
+                os.link(self.target / path, self.folder / path)
+            except OSError:
+                shutil.copy2(self.target / path, self.folder / path)
+
+    def finish(self, paths: Sequence[str]) -> None:
+        """Swap the site in; `paths` are all its files. Raises SiteError where one stands in the way of a file of others."""
+        _mark(self.folder, paths)
+        guests = _guests(self.target, paths)
+        _refuse_clashes(self.target, guests, paths)
+        self.folder.chmod(0o755)
+        _swap(self.folder, self.target, guests)
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Stage]:
+    """A stage for a site at `target`, which is removed with all that is in it unless the site was swapped in.
+
+    Raises SiteError for a target that is not ours.
+    """
     target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(target)
     prepare_target(target)
-    fresh = Path(tempfile.mkdtemp(prefix=target.name + _NEW, dir=target.parent))
-    paths: list[str] = []
+    folder = Path(tempfile.mkdtemp(prefix=target.name + _NEW, dir=target.parent))
     try:
-        _mark(fresh, paths, writer=os.getpid())
-        summary = _write(files, fresh, paths, on_file)
-        _mark(fresh, paths)
-        guests = _guests(target, paths)
-        _refuse_clashes(target, guests, paths)
-        fresh.chmod(0o755)
-        _swap(fresh, target, guests)
+        _mark(folder, (), writer=os.getpid())
+        yield Stage(folder, target)
     finally:
-        if fresh.exists():
-            _remove(fresh, paths)
-    return summary
+        if folder.exists():
+            _remove(folder, _written_files(folder))
 
 
-def _write(
-    files: Iterable[tuple[str, bytes]], folder: Path, paths: list[str], on_file: Callable[[str], object] | None
-) -> Summary:
-    """Every file into `folder`; `paths` grows by each before it is written, so that an early end knows what to remove."""
-    size = pages = 0
-    known: set[str] = set()
-    for path, content in files:
-        _check_name(path)
-        paths.append(path)
-        parent = path.rpartition("/")[0]
-        if parent not in known:
-            (folder / parent).mkdir(parents=True, exist_ok=True)
-            known.add(parent)
-        with open(folder / path, "xb") as file:  # a path that comes twice is a mistake of ours
-            file.write(content)
-        size, pages = size + len(content), pages + path.endswith(".html")
-        if on_file is not None:
-            on_file(path)
-    return Summary(len(paths), size, pages)
+def put_file(folder: Path, path: str, content: bytes) -> os.stat_result:
+    """Write one file of a site into a stage's folder. A path that comes twice is a mistake of ours: FileExistsError."""
+    _check_name(path)
+    try:
+        file = open(folder / path, "xb")  # noqa: SIM115 (closed below)
+    except FileNotFoundError:
+        _make_parent(folder, path, set())
+        file = open(folder / path, "xb")  # noqa: SIM115
+    with file:
+        file.write(content)
+        file.flush()
+        return os.fstat(file.fileno())
+
+
+def _make_parent(folder: Path, path: str, made: set[str]) -> None:
+    """Make the folder a file goes into, unless it is among those that were made."""
+    parent = path.rpartition("/")[0]
+    if parent not in made:
+        (folder / parent).mkdir(parents=True, exist_ok=True)
+        made.add(parent)
 
 
 def _check_name(path: str) -> None:
@@ -179,7 +220,7 @@ def _foreign(site: Path, within: str, ours: set[str], folders: set[str]) -> Iter
             yield path
 
 
-def _refuse_clashes(target: Path, guests: list[str], paths: list[str]) -> None:
+def _refuse_clashes(target: Path, guests: list[str], paths: Sequence[str]) -> None:
     """Files of others keep their place; one that stands where a new file goes is the user's to move."""
     new = {*paths, *_folders(paths)}
     clash = [guest for guest in guests if guest in new]

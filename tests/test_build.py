@@ -126,7 +126,7 @@ def test_a_layer_that_is_not_there_is_told_with_its_place(tiny):
 
 
 def test_check_counts_layers_and_neurons_without_computing(tiny, monkeypatch):
-    monkeypatch.setattr("generator.build.weights_into", lambda *_: pytest.fail("computed weights"))
+    monkeypatch.setattr("generator.reading.weights_into", lambda *_: pytest.fail("computed weights"))
     assert check(tiny()) == ["tiny: 4 layers, 18 neurons with a page"]
 
 
@@ -149,13 +149,13 @@ def test_a_failed_build_leaves_the_old_site_whole(tiny, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         build(tiny(neurons="[1]"), target, Progress(quiet=True))
     assert contents(target) == before
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir() and path.name != "__pycache__") == ["site"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir() and "cache" not in path.name) == ["site"]
 
 
 def test_a_folder_that_is_not_ours_is_refused_before_anything_is_computed(tiny, tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("...")
-    monkeypatch.setattr("generator.build.gather", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr("generator.build.planned", lambda *_: pytest.fail("computed"))
     with pytest.raises(AtlasError, match="mine"):
         build(tiny(), tmp_path / "mine", Progress(quiet=True))
 

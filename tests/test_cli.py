@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from generator.__main__ import main
+from generator.build import Want
 from generator.commands.layers import HEADS
 from generator.errors import AtlasError, LayerError
 from generator.progress import Progress, duration
 from generator.records import Layer
 from generator.spec import load_spec
+from generator.workers import Workers, workers_of
 
 REPOSITORY = Path(__file__).parents[1]
 GOOD = "title: t\nmodels:\n  - {name: one, source: bundled}\n  - {name: two, source: 'nets:make'}\n"
@@ -66,6 +68,7 @@ def calls(monkeypatch):
     stand_in(
         monkeypatch,
         "generator.build",
+        Want=Want,
         build=lambda *given: seen.append(given) or "3 pages",
         check=lambda given: ["one: 3 layers"],
     )
@@ -93,7 +96,7 @@ def atlas(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)
 
 
-@pytest.mark.parametrize("command", [(), ("build",), ("check",), ("layers",), ("schema",), ("init",), ("link-figure",)])
+@pytest.mark.parametrize("command", [(), ("build",), ("check",), ("layers",), ("schema",), ("init",), ("link-figure",), ("clean",)])
 def test_every_help_has_an_example(capsys, command):
     code, out, _ = run(capsys, *command, "--help")
     assert code == 0
@@ -102,7 +105,7 @@ def test_every_help_has_an_example(capsys, command):
 
 def test_the_help_documents_every_exit_code(capsys):
     _, out, _ = run(capsys, "--help")
-    assert re.findall(r"^ +(\d+)  ", out, flags=re.MULTILINE) == ["0", "1", "2", "130"]
+    assert re.findall(r"^ +(\d+)  ", out, flags=re.MULTILINE) == ["0", "1", "2", "3", "130"]
 
 
 @pytest.mark.parametrize(
@@ -144,9 +147,19 @@ def test_every_mistake_of_a_spec_is_a_line_on_the_standard_error(capsys, spec):
 
 def test_build_hands_over_spec_folder_and_progress(capsys, spec, calls):
     code, out, err = run(capsys, "build")
-    loaded, target, progress = calls.pop()
+    loaded, target, progress, want = calls.pop()
     assert (code, out, err) == (0, f"3 pages\nto look at it, open {Path('site/index.html')}\n", "")
-    assert (loaded.title, target, type(progress)) == ("t", Path("site"), Progress)
+    assert (loaded.title, target, type(progress), want) == ("t", Path("site"), Progress, Want(workers_of(None)))
+
+
+def test_build_hands_over_who_works_and_what_is_asked(capsys, spec, calls, monkeypatch):
+    run(capsys, "build", "--jobs", "3", "--fresh")
+    assert calls.pop()[3] == Want(Workers(3), fresh=True)
+    monkeypatch.setenv("ATLAS_JOBS", "5")
+    run(capsys, "build", "--cluster", "tcp://there:8786", "--only", "one/0")
+    _, target, _, want = calls.pop()
+    assert (target, want) == (Path("site-only"), Want(Workers(5, "tcp://there:8786"), only="one/0"))
+    assert run(capsys, "build", "--jobs", "0")[0] == 2
 
 
 def test_the_folder_of_the_site_is_beside_the_spec_unless_given(capsys, spec, calls, monkeypatch):
@@ -170,7 +183,7 @@ def test_a_failure_that_is_not_ours_is_its_lines_and_its_code(capsys, spec, call
         def build(*given):
             raise error
 
-        stand_in(monkeypatch, "generator.build", build=build)
+        stand_in(monkeypatch, "generator.build", build=build, Want=Want)
         return run(capsys, "build")
 
     assert fail(AtlasError("disk full")) == (1, "", "disk full\n")
@@ -178,7 +191,7 @@ def test_a_failure_that_is_not_ours_is_its_lines_and_its_code(capsys, spec, call
 
 
 def test_our_own_mistake_is_a_traceback(spec, calls, monkeypatch):
-    stand_in(monkeypatch, "generator.build", build=lambda *given: 1 / 0)
+    stand_in(monkeypatch, "generator.build", build=lambda *given: 1 / 0, Want=Want)
     with pytest.raises(ZeroDivisionError):
         main(["build"])
 
@@ -299,10 +312,11 @@ def test_an_interrupt_ends_with_130_and_without_a_traceback(spec, wait):
     (spec.parent / "waiting.py").write_text(f"""
 import sys, time, types
 from generator.__main__ import main
+from generator.build import Want
 def build(*given):
     print("waiting", flush=True)
     {wait}
-sys.modules["generator.build"] = types.SimpleNamespace(build=build)
+sys.modules["generator.build"] = types.SimpleNamespace(build=build, Want=lambda *given: given)
 main(["build"])
 """)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}

@@ -5,41 +5,22 @@ torch is imported inside the commands that need it, so that help and mistakes co
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from generator.errors import nearest
+from generator.interrupts import leaving_at_once
 
 if TYPE_CHECKING:
     from generator.graph import Graph
     from generator.spec import ModelSpec
 
-INTERRUPTED = 130
-
 spec_argument = click.argument("spec", default="atlas.yaml")
-
-
-@contextmanager
-def leaving_at_once() -> Iterator[None]:
-    """While torch is imported an interrupt ends the program on the spot: its code does not survive one, and nothing has been
-    written yet.
-    """
-    before = signal.signal(signal.SIGINT, _leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _leave(*_: object) -> None:
-    os.write(2, b"interrupted\n")
-    os._exit(INTERRUPTED)
+jobs_option = click.option(
+    "-j", "--jobs", metavar="N", type=click.IntRange(1), envvar="ATLAS_JOBS", help="Processes; one a processor unless given."
+)
 
 
 def of_spec(spec: str, name: str | None) -> tuple[list[ModelSpec], Path]:

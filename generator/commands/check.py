@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from generator.commands import leaving_at_once
 from generator.errors import FAILED
 
 
@@ -33,9 +32,8 @@ def check(spec: str | None, site: Path | None) -> None:
         raise click.UsageError(f"{spec} is a folder, not a spec. A built site? atlas check --site {spec}")
     from generator.spec import load_spec
 
-    loaded = load_spec(spec or "atlas.yaml")  # before torch is imported: a mistake in it is told at once
-    with leaving_at_once():
-        from generator.build import check as run
+    loaded = load_spec(spec or "atlas.yaml")
+    from generator.build import check as run
 
     for line in run(loaded):
         click.echo(line)

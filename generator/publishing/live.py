@@ -11,14 +11,13 @@ from threading import Event, Thread
 
 from watchfiles import DefaultFilter, watch
 
-from generator.build import gather, retell, write
+from generator.build import Report, Want, build
 from generator.errors import AtlasError
-from generator.look import beside, look_of
+from generator.look import beside
 from generator.progress import Progress, duration
 from generator.publishing.serve import Served, SiteServer, base_of
-from generator.records import ModelFacts
-from generator.site import prepare_target
 from generator.spec import Spec, load_spec
+from generator.workers import ALONE, Workers
 
 DEBOUNCE, STEP = 400, 50  # milliseconds: changes that come close together are one
 
@@ -50,12 +49,10 @@ def _resolved(paths: list[Path]) -> frozenset[Path]:
 
 
 class Live:
-    """A spec and its site. What was worked out of the models is kept, so that a change of words or looks takes seconds."""
+    """A spec and its site. A build does again only what a change touches, so that a change of words or looks takes seconds."""
 
-    def __init__(self, path: Path, spec: Spec, progress: Progress) -> None:
-        self.path, self.spec, self.progress = path, spec, progress
-        self.models: tuple[ModelFacts, ...] = ()
-        self.owed: frozenset[Path] = frozenset()  # changes that no build has taken up yet, for one of them was a mistake
+    def __init__(self, path: Path, spec: Spec, progress: Progress, workers: Workers = ALONE) -> None:
+        self.path, self.spec, self.progress, self.workers = path, spec, progress, workers
         self.built = False
 
     @property
@@ -72,33 +69,16 @@ class Live:
         """The site as it stands."""
         return Served(self.target.resolve(), base_of(self.spec.site_url), str(time.time_ns()))
 
-    def update(self, changed: frozenset[Path] = frozenset()) -> None:
-        """Build the site with these sources changed: its pages alone, unless models or how they are worked out changed too.
+    def update(self, report: Report | None = None) -> None:
+        """Build the site with its sources as they are now.
 
         Raises:
-            AtlasError: a mistake in one of them. The site stays as it was, and the change is taken up by the next build.
+            AtlasError: a mistake in one of them. The site stays as it was.
         """
-        self.owed |= changed
         spec = load_spec(self.path)
-        look = look_of(spec)
-        prepare_target(spec.folder / spec.output.folder)
-        if not self.models or _work(spec) != _work(self.spec) or _touches(self.owed, sources(spec, self.path).weights):
-            facts = gather(spec, self.progress)
-        else:
-            facts = retell(spec, self.models)
-        self.models, self.spec = facts.models, spec
-        self.owed = frozenset()  # the pages are made anew each time; of the changes only those of weights had to be kept
-        write(facts, look, self.target, Progress(quiet=True) if self.built else self.progress)
-        self.built = True
-
-
-def _work(spec: Spec) -> object:
-    """What of a spec the numbers depend on."""
-    return [part.model_dump() for part in (*spec.models, spec.nmf, spec.connections)]
-
-
-def _touches(changed: frozenset[Path], places: frozenset[Path]) -> bool:
-    return any(path.is_relative_to(place) for path in changed for place in places)
+        progress = Progress(quiet=True) if self.built else self.progress
+        build(spec, spec.folder / spec.output.folder, progress, Want(self.workers), report)
+        self.spec, self.built = spec, True
 
 
 # -- watching -------------------------------------------------------------------------------------------------------------
@@ -178,7 +158,7 @@ def renew(live: Live, server: SiteServer, changed: frozenset[Path]) -> None:
     names = ", ".join(sorted(path.name for path in changed)[:3])
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     try:
-        live.update(changed)
+        live.update()
     except AtlasError as error:
         print("\n".join(error.lines), file=sys.stderr, flush=True)
         server.site = replace(server.site, mistake="\n".join(error.lines))

@@ -43,10 +43,11 @@ class LayerNumbers:
     neurons: int
     units: tuple[int, ...]  # those that have pages
     sides: dict[str, Side]  # by the id that its table has on the pages: 'r0', 'w3'
+    per_layer: bool = False  # whether its neurons stand on one page
 
     def page(self, unit: int) -> str:
         """The page of a neuron, from the folder of the site."""
-        return f"{self.model}/{neuron_page(self.address, unit, self.neurons)}"
+        return f"{self.model}/{neuron_page(self.address, unit, self.neurons, self.per_layer)}"
 
     @property
     def file(self) -> str:
@@ -54,10 +55,10 @@ class LayerNumbers:
         return f"{self.model}/{folder(self.address)}/layer.json"
 
 
-def layer_numbers(model: str, said: Mapping[str, Any]) -> LayerNumbers:
+def layer_numbers(model: str, said: Mapping[str, Any], per_layer: bool = False) -> LayerNumbers:
     """Read the content of a `layer.json`. Raises KeyError, TypeError or ValueError where it is not one."""
     sides = {f"{key[0]}{number}": _side(table) for key in ("reads", "writes") for number, table in enumerate(said[key])}
-    return LayerNumbers(model, str(said["layer"]), int(said["neurons"]), tuple(map(int, said["units"])), sides)
+    return LayerNumbers(model, str(said["layer"]), int(said["neurons"]), tuple(map(int, said["units"])), sides, per_layer)
 
 
 def _side(table: Mapping[str, Any]) -> Side:
@@ -134,7 +135,7 @@ def mirror_problems(layers: Layers) -> Iterator[tuple[str, str]]:
     for (model, address), layer in layers.items():
         for name, side in layer.sides.items():
             source = layers.get((model, side.there))
-            if name[0] == "r" and source:
+            if name[0] == "r" and source and layer.units and source.units:  # a layer without pages lists nothing
                 mirrors = [each for key, each in source.sides.items() if key[0] == "w" and each.there == address]
                 if not mirrors:
                     yield layer.file, f"reads {side.there}, whose layer.json knows nothing of it"
