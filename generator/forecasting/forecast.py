@@ -1,0 +1,244 @@
+"""What a build of a spec will make and take: counted where it can be counted, else told from samples of every layer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from generator.build import atlas_facts, layer_task, places_in, store_of
+from generator.forecasting.measuring import Measured, MeasureTask, bytes_of
+from generator.forecasting.sampling import Sampled, SampleStore, SampleTask, sample_sizes
+from generator.forecasting.standins import Known, stand_ins
+from generator.inputs import site_inputs
+from generator.keeping.files import Digests
+from generator.keeping.store import Store, key_of
+from generator.look import Look, Renderer, look_of
+from generator.pages.common import ModelContext, places_of
+from generator.picturing import face_tasks
+from generator.plans import planned
+from generator.progress import Progress
+from generator.records import AtlasFacts, LayerFacts, ModelFacts
+from generator.render import count_files, count_pages, model_files, root_files
+from generator.spec import Spec
+from generator.workers import Workers
+
+CHEAP = ("pixels", "pushes", "given")  # fields of LayerFacts that are worked out for good, with all of their neurons
+DEAR = {"looks": "feature visualizations", "examples": "dataset examples"}  # and those that take long
+WRITING = 1e-4  # seconds of processor time to write a file and to see whether it has changed
+
+
+class Forecast(NamedTuple):
+    """What a model, or the whole site, will be and take."""
+
+    name: str
+    layers: int
+    neurons: int  # that have a page
+    kernels: int  # connections
+    pages: int
+    files: int
+    bytes: int
+    largest: int  # bytes of the largest file
+    widest: int  # entries of the fullest folder
+    where: str  # which that is
+    seconds: float  # of processor time, but for what each process takes to begin
+    opening: float  # of processor time, for a process to begin and to open the models
+    weights: int  # bytes of the weights of the layer that has most
+    own: int  # bytes of memory of a process with the model open, 0 where the system does not tell
+    shared: int  # bytes that such processes share
+    untimed: str  # faces that are not made yet and whose time nobody knows, '' for none
+
+
+def forecast(spec: Spec, workers: Workers, progress: Progress) -> tuple[Forecast, tuple[Forecast, ...]]:
+    """The whole site and each of its models, before any of it is made. What was found once is kept.
+
+    Raises:
+        SpecError, ModelError, LayerError, RefusedError: as a build would.
+    """
+    look, store = look_of(spec), store_of(spec)
+    digests = Digests(store.folder / "files.json")
+    key = key_of(what="forecast", of=site_inputs(spec, look, "", digests))
+    if not store.has(key):
+        store.begin()
+        store.put(key, _Forecasting(spec, look, store, digests, workers, progress).out())
+        digests.save()
+    whole, *models = (Forecast(*each) for each in store.get(key, trusted=True))
+    return whole, tuple(models)
+
+
+FIRST = 80 * 10**6  # bytes of memory of the process that hands out the work
+COPIES = 3  # of a layer's weights, or as much beside them, while it is worked out
+BEGINNING = 1.0  # seconds before the first process is at work, and after the last
+
+
+def seconds_with(site: Forecast, models: int, jobs: int) -> float:
+    """Seconds of a build from nothing by so many processes with a processor each; rough.
+
+    One process opens a model that stays open; of several, one surveys it and then each opens it for itself.
+    """
+    openings = 1 if jobs == 1 and models == 1 else 1 + jobs
+    return BEGINNING + (site.seconds + openings * site.opening) / jobs
+
+
+def memory_with(site: Forecast, jobs: int) -> int:
+    """Bytes of memory of all processes of such a build together at its peak, rough; 0 where the system does not tell."""
+    return FIRST + site.shared + jobs * (site.own + COPIES * site.weights) if site.own else 0
+
+
+class _Forecasting:
+    """The work of one forecast."""
+
+    def __init__(self, spec: Spec, look: Look, store: Store, digests: Digests, workers: Workers, progress: Progress) -> None:
+        self.spec, self.look, self.store, self.workers, self.progress = spec, look, store, workers, progress
+        self.models = planned(spec, store, digests, workers, progress)
+        self.atlas = atlas_facts(spec, places_in(self.models))
+
+    def out(self) -> tuple[tuple[Any, ...], ...]:
+        """The forecast of the whole site, then that of each model."""
+        known, for_faces = self._known()
+        stores = SampleStore(self.store.folder), self.store
+        models = [stand_ins(one.plan, each, *stores).whole for one, each in zip(self.models, known, strict=True)]
+        atlas = replace(self.atlas, models=tuple(models))
+        contexts = [ModelContext(atlas, model) for model in models]
+        measured, renderer = self._measured(known, contexts), Renderer(atlas, self.look)
+        parts = [self._of_model(*each, renderer) for each in zip(known, measured, contexts, for_faces, strict=True)]
+        return tuple(tuple(each) for each in (self._of_all(atlas, parts, contexts, renderer), *parts))
+
+    def _known(self) -> tuple[list[tuple[Known, ...]], list[float]]:
+        """What is known of every layer of every model, and the seconds that the faces of each model took."""
+        samples, faces, seconds = self._samples(), *self._faces()
+        known = []
+        for number, model in enumerate(self.models):
+            wanted = self.spec.faces_of(model.spec)
+            addresses = [one.layer.address for one in model.plan.layers]
+            layers = zip(samples[number], model.chosen, addresses, strict=True)
+            known.append(tuple(Known(one, units, wanted.of(at), tuple(faces[number, at]), wanted) for one, units, at in layers))
+        return known, seconds
+
+    def _samples(self) -> list[tuple[Sampled, ...]]:
+        """The samples of every layer of every model."""
+        rows = self.spec.connections.show
+        tasks = [
+            SampleTask(layer_task(self.spec, self.store, model, place), sample_sizes(one.layer.neurons, rows))
+            for model in self.models
+            for place, one in enumerate(model.plan.layers)
+        ]
+        return self._by_model(self._each("samples", "generator.forecasting.sampling:sample", tasks))
+
+    def _faces(self) -> tuple[dict[tuple[int, str], list[tuple[str, str]]], list[float]]:
+        """(field, key) of the faces that cost little, by model and layer, made for good; seconds by model."""
+        every = [
+            (number, task) for number, model in enumerate(self.models) for task in face_tasks(self.spec, model, self.store)
+        ]
+        cheap = [(number, task) for number, task in every if task.wanted and task.field in CHEAP]
+        found: dict[tuple[int, str], list[tuple[str, str]]] = defaultdict(list)
+        seconds = [0.0] * len(self.models)
+        took = self._each("faces", "generator.forecasting.sampling:picture_timed", [task for _, task in cheap])
+        for (number, task), spent in zip(cheap, took, strict=True):
+            seconds[number] += spent
+            for one in task.wanted:
+                found[number, one.address].append((task.field, one.key))
+        for number, task in every:
+            for one in task.wanted if task.field not in CHEAP else ():
+                made = self.store.has(one.key)
+                found[number, one.address].append((task.field, one.key if made else ""))
+        return found, seconds
+
+    def _measured(self, known: Sequence[tuple[Known, ...]], contexts: Sequence[ModelContext]) -> list[tuple[Measured, ...]]:
+        """What the files of every layer of every model take."""
+        places, cache = places_of(contexts[0].atlas), self.store.folder
+        tasks = [
+            MeasureTask(model.key, place, self.atlas, model.plan, layers, places, self.look, cache)
+            for model, layers in zip(self.models, known, strict=True)
+            for place in range(len(layers))
+        ]
+        return self._by_model(self._each("sample pages", "generator.forecasting.measuring:measure", tasks))
+
+    def _each(self, name: str, function: str, tasks: Sequence[Any]) -> list[Any]:
+        """The results of tasks, in their order."""
+        found: dict[int, Any] = {}
+        with self.progress.stage(name, len(tasks)) as step, closing(self.workers.each(function, tasks)) as done:
+            for place, result in done:
+                found[place] = result
+                step(1)
+        return [found[place] for place in range(len(tasks))]
+
+    def _by_model(self, found: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """What was found of every layer, in order, as a tuple for each model."""
+        rest = iter(found)
+        return [tuple(next(rest) for _ in model.plan.layers) for model in self.models]
+
+    def _of_model(
+        self, known: Sequence[Known], measured: Sequence[Measured], context: ModelContext, for_faces: float, renderer: Renderer
+    ) -> Forecast:
+        model, own = context.model, list(model_files(context, renderer))
+        bare = replace(self.atlas, families=(), notes=())
+        alone, none = replace(bare, models=(model,)), replace(bare, models=())
+        widest, where = max((one.entries, one.where) for one in measured)
+        kernels = [pair.weights.kernel for facts in model.layers for pair in facts.reads]
+        samples = [one.samples for one in known]
+        return Forecast(
+            name=model.name,
+            layers=len(model.layers),
+            neurons=sum(len(facts.chosen) for facts in model.layers),
+            kernels=sum(kernel.shape[0] * kernel.shape[1] for kernel in kernels),
+            pages=count_pages(alone) - count_pages(none),
+            files=count_files(alone) - count_files(none),
+            bytes=round(bytes_of(own, self.atlas.site_url) + sum(one.bytes for one in measured)),
+            largest=round(max(one.largest for one in measured)),
+            widest=widest,
+            where=f"{context.folder}/{where}",
+            seconds=sum(one.seconds for one in measured) + sum(map(_analysis, samples, model.layers)) + for_faces,
+            opening=max(one.opening.seconds for one in samples),
+            weights=_weights(model),
+            own=max(one.opening.own for one in samples),
+            shared=max(one.opening.shared for one in samples),
+            untimed=_untimed(known),
+        )
+
+    def _of_all(
+        self, atlas: AtlasFacts, parts: Sequence[Forecast], contexts: Sequence[ModelContext], renderer: Renderer
+    ) -> Forecast:
+        root, files = list(root_files(contexts, renderer)), count_files(atlas, self.look)
+        widest, where = max((one.widest, one.where) for one in parts)
+        return Forecast(
+            name="",
+            layers=sum(one.layers for one in parts),
+            neurons=sum(one.neurons for one in parts),
+            kernels=sum(one.kernels for one in parts),
+            pages=count_pages(atlas),
+            files=files,
+            bytes=bytes_of(root, self.atlas.site_url) + sum(one.bytes for one in parts),
+            largest=max([len(file.content) for file in root] + [one.largest for one in parts]),
+            widest=widest,
+            where=where,
+            seconds=sum(one.seconds for one in parts) + WRITING * files,
+            opening=sum(one.opening for one in parts),
+            weights=max(one.weights for one in parts),
+            own=max(one.own for one in parts),
+            shared=max(one.shared for one in parts),
+            untimed=max((one.untimed for one in parts), key=len),
+        )
+
+
+def _analysis(found: Sampled, facts: LayerFacts) -> float:
+    """Seconds of processor time to work out all of a layer: on the line through its samples."""
+    least, most = found.samples[0], found.samples[-1]
+    small, large = len(least.units), len(most.units)
+    if small == large:
+        return most.seconds
+    step = max(0.0, most.seconds - least.seconds) / (large - small)
+    return least.seconds + step * (facts.layer.neurons - small)
+
+
+def _untimed(known: Sequence[Known]) -> str:
+    """The faces that are not made yet and take long, in words."""
+    fields = {name for one in known for name, key in one.faces if not key}
+    return " and ".join(word for name, word in DEAR.items() if name in fields)
+
+
+def _weights(model: ModelFacts) -> int:
+    """Bytes of the weights of the layer that has most."""
+    return max(sum(4 * pair.weights.kernel.size for pair in facts.reads) for facts in model.layers)
