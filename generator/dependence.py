@@ -21,7 +21,7 @@ from generator.expand import leads_to, nodes_between, stop_nodes
 from generator.graph import Graph, own_heads
 from generator.sites import SUMS, Site, is_activation
 
-VERSION = 2  # to be raised with every change of the numbers that a sweep gives, or of what is said of them
+VERSION = 3  # to be raised with every change of the numbers that a sweep gives, or of what is said of them
 UNREAD = frozenset({"num_batches_tracked"})  # tensors that no result reads
 UNREAD_ON_PATHS = UNREAD | {"bias", "running_mean"}  # nor do the weights along a path: a shift is no weight
 UNREAD_OF_HEADS = UNREAD | {"weight"}  # what a layer adds of its own is read from its bias; of its weights only their number
@@ -111,15 +111,25 @@ def _role(graph: Graph, target: Site, node: fx.Node, places: dict[fx.Node, int])
 def _operation(graph: Graph, node: fx.Node, places: dict[fx.Node, int], unread: frozenset[str]) -> Plain:
     """One operation: what it is, what it reads, what it gives; of tensors with an `unread` name no numbers."""
     traced = graph.traced
-    name, module = traced.operation(node), traced.submodule(node)
+    name = traced.operation(node)
     shapes_only = name in SUMS and "bias" in unread
     passed = {place for key, place in PLACES.get(name, {}).items() if key in unread}
     args = tuple(_plain(graph, arg, places, shapes_only or place in passed) for place, arg in enumerate(node.args))
     named = PLACES.get(name, {}).keys() & unread
     kwargs = tuple((key, _plain(graph, node.kwargs[key], places, shapes_only or key in named)) for key in sorted(node.kwargs))
-    callee = _plain(graph, node.target) if module is None else _module(graph, node, module, unread)
-    shape = _plain(graph, traced.shapes[node])
-    return node.op, name, traced.where(node), callee, args, kwargs, shape, _openings(graph, node, name)
+    return _callee(graph, node, unread), args, kwargs
+
+
+def _callee(graph: Graph, node: fx.Node, unread: frozenset[str]) -> str:
+    """Everything of an operation that does not depend on what its operands are to a path, as a digest: worked out once."""
+    key = f"{node.name} {' '.join(sorted(unread))} "
+    if key not in graph.digests:
+        traced = graph.traced
+        name, module = traced.operation(node), traced.submodule(node)
+        callee = _plain(graph, node.target) if module is None else _module(graph, node, module, unread)
+        told = node.op, name, traced.where(node), callee, _plain(graph, traced.shapes[node]), _openings(graph, node, name)
+        graph.digests[key] = hashlib.sha256(repr(told).encode()).hexdigest()
+    return graph.digests[key]
 
 
 def _openings(graph: Graph, node: fx.Node, name: str) -> Plain:
