@@ -188,7 +188,7 @@ def figures(rows: list[dict[str, Any]], ours: Ours, noise_s: float) -> list[dict
         ),
         ("NMF same picture from two seeds", same, 0.99, "", "all three maps agree to cosine 0.99, colours and all"),
     ]
-    return [dict(zip(("name", "value", "goal", "unit", "note"), line, strict=True)) for line in lines]
+    return [dict(zip(("name", "value", "goal", "unit", "note"), line, strict=True), more=True) for line in lines]
 
 
 def print_table(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:

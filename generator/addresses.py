@@ -1,8 +1,8 @@
 """Where everything of the site lies: stable names for files and folders, from the names of models, layers and neurons.
 
-`{model}/{layer}/{unit}.html`; the page of a pair of layers is `{model}/{target}/from-{source}.html`, of a family
-`families/{family}.html`. Names are used as they are; only what a host or a file system would not keep is written
-otherwise, and never so that two names become one.
+`{model}/{layer}/{unit}.html`, or where those of a layer stand on one page `{model}/{layer}/neurons.html#n{unit}`; the page
+of a pair of layers is `{model}/{target}/from-{source}.html`, of a family `families/{family}.html`. Names are used as they are;
+only what a host or a file system would not keep is written otherwise, and never so that two names become one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 HOW_TO_READ = "how-to-read.html"
 NOT_FOUND = "404.html"  # what hosts answer a missing address with
 CARD = "card.png"  # of a layer, in its folder
+FACES = "faces.css"  # of a model, in its folder: the rules that show the faces of its layers on the pages of neurons
 FAMILIES = "families"  # the folder of the families' pages, in the site's own
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]|[.]$")
 _WRITTEN = re.compile(r"~([0-9a-f]+)~|~\d+$")  # a character that is not kept; the end of a folder for a thousand neurons
@@ -47,8 +48,18 @@ def neuron_file(unit: int) -> str:
     return f"{unit}.html"
 
 
-def neuron_page(address: str, unit: int, neurons: int) -> str:
-    """The page of a neuron, from its model's folder."""
+NEURONS = "neurons.html"  # of a layer, in its folder: all of its neurons, where they have no pages of their own
+
+
+def section(unit: int) -> str:
+    """A neuron's place on the page of all neurons of its layer."""
+    return f"n{unit}"
+
+
+def neuron_page(address: str, unit: int, neurons: int, per_layer: bool = False) -> str:
+    """The page of a neuron, or its place on that of its layer's neurons, from its model's folder."""
+    if per_layer:
+        return f"{folder(address)}/{NEURONS}#{section(unit)}"
     return f"{neuron_folder(address, unit, neurons)}/{neuron_file(unit)}"
 
 

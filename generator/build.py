@@ -45,7 +45,6 @@ Told = dict[str, dict[str, LayerPlace]]  # layers by model and address
 class Report:
     """What a build did, for those who count."""
 
-    surveyed: int = 0  # models
     made: Counter[str] = field(default_factory=Counter)  # results worked out, by name: 'weights', 'faces', 'tables', ...
     rendered: list[str] = field(default_factory=list)  # parts of the site
     written: list[str] = field(default_factory=list)  # files that are not what they were
@@ -209,7 +208,7 @@ class Work:
         return atlas, results
 
     def _hold_still(self, models: Sequence[Planned], results: Sequence[Results]) -> None:
-        """Make sure that the models were one and the same throughout: their weights are read from their files as they are needed.
+        """Make sure that the models were one and the same throughout: weights are read from their files as they are needed.
 
         Raises:
             ModelError: a file was written to meanwhile; what was worked out of it is dropped.
@@ -317,6 +316,8 @@ class Work:
         files = [file for part in history.parts.values() for file in part.files]
         fresh = [file.path for file in files if file not in stood]
         self.report.written += fresh
+        if last:
+            self.progress.note(f"{len(fresh):,} of {len(files):,} files are not what they were")
         same = last is not None and {file.path for file in files} == last.paths
         if fresh or not same or not (stage.target / MARKER).is_file():
             stage.carry(file.path for file in files if file in stood)

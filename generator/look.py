@@ -142,7 +142,7 @@ def _blamed(error: Exception, folder: Path) -> str | None:
     return None
 
 
-_SUFFIXES = (".html", ".xml", ".txt", ".svg")
+_SUFFIXES = (".html", ".xml", ".txt", ".svg", ".css")
 
 
 def _within(file: str | None, folder: Path) -> bool:

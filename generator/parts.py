@@ -55,7 +55,11 @@ class Parts:
         return self._places(self.results)
 
     def _places(self, models: Sequence[Results]) -> Places:
-        return Places(places_of_results(models), {family.name.lower(): family.file for family in self.atlas.families}, self.atlas.per_layer)
+        return Places(
+            places_of_results(models),
+            {family.name.lower(): family.file for family in self.atlas.families},
+            self.atlas.per_layer,
+        )
 
     @cached_property
     def _frame(self) -> str:

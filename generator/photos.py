@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from generator.pictures import GAP, sprite_grid
-from generator.records import Examples
 
 QUALITY = 80  # of WebP: no artefact is seen beside the picture itself, and a neuron takes two kilobytes
 EXACT = 16  # pixels of a tile's longer side below which nothing is lost: WebP shares colours among that many
@@ -51,19 +50,6 @@ def is_exact(size: Sequence[int]) -> bool:
 def sprite_pixels(images: np.ndarray) -> np.ndarray:
     """Images uint8 `[unit, row, col, RGB]` as one picture `[row, col, RGB]`, laid out so."""
     return _sheet(np.pad(images, ((0, 0), (0, GAP), (0, GAP), (0, 0)), mode="edge"))
-
-
-def example_strip(examples: Examples, unit: int) -> bytes:
-    """All examples of one neuron as one WebP, laid out as by `pictures.sprite`: a tile for each rank, blank where there is none.
-
-    About 5 KB for 15 tiles of 32 pixels, 1.4 KB of 7 pixels.
-    """
-    return sprite_of(np.asarray(examples.crops[unit]), QUICK)
-
-
-def example_sprite(examples: Examples) -> bytes:
-    """The first example of every neuron of a layer as one WebP, laid out as by `pictures.sprite`: for rows and grids."""
-    return sprite_of(np.asarray(examples.crops[:, 0]), QUICK)
 
 
 def _sheet(tiles: np.ndarray) -> np.ndarray:

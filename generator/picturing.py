@@ -95,7 +95,7 @@ def face_tasks(spec: Spec, model: Planned, store: Store) -> Iterator[FaceTask]:
 def _wanted(
     model: Planned, faces: FacesSpec, face: str, key: Callable[[LayerPlan, tuple[int, ...]], str]
 ) -> tuple[Wanted, ...]:
-    """The layers that are to have a face ('' for something that is none), each with its key; `key` gives '' where one cannot."""
+    """The layers that are to have a face ('' for something that is none), each with its key; '' is of one that cannot."""
     found = []
     for plan, units in zip(model.plan.layers, model.chosen, strict=True):
         layer, chosen = plan.layer, tuple(units.tolist())

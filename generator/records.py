@@ -180,9 +180,7 @@ class Examples:
     activations: np.ndarray  # float32 [unit, rank]; NaN for none: fewer pictures, never active, nothing in this part
     images: np.ndarray  # int32 [unit, rank]: index into `names`; -1 for none
     positions: np.ndarray  # int32 [unit, rank, axis]: row, col of the activation on the layer's map; -1 for none
-    boxes: (
-        np.ndarray
-    )  # int32 [unit, rank, edge]: first row and col, rows and cols of the crop within the picture
+    boxes: np.ndarray  # int32 [unit, rank, edge]: first row and col, rows and cols of the crop within the picture
     top: int  # how many of the ranks are the largest
     names: tuple[str, ...]  # of the pictures that are shown, within their folder or archive, sorted
     size: tuple[int, int]  # rows, cols of a picture as the network read it

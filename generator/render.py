@@ -17,7 +17,7 @@ from generator.pages.alias import alias_pages, aliased, count_aliases
 from generator.pages.card import card, card_line
 from generator.pages.common import Common, Link, ModelContext, absolute
 from generator.pages.facefiles import count_face_files, face_files, first_tiles
-from generator.pages.faces import layer_faces
+from generator.pages.faces import layer_faces, switch_of
 from generator.pages.families import families_page
 from generator.pages.family import family_pages
 from generator.pages.index import index_page
@@ -29,7 +29,7 @@ from generator.pages.neuron import NeuronPages
 from generator.pages.oembed import count_oembed, oembed_files
 from generator.pages.pair import PairPages
 from generator.pages.twin import layer_json
-from generator.pages.views import face_grid, face_tiles, faces_css
+from generator.pages.views import face_grid, face_tiles, faces_rules
 from generator.pictures import sprite, sprite_png
 from generator.publishing.sitemap import count_sitemaps, sitemaps
 from generator.records import AtlasFacts, ModelFacts
@@ -137,7 +137,9 @@ def _how_to_read(atlas: AtlasFacts) -> Common:
 def model_files(context: ModelContext, renderer: Renderer) -> Iterator[File]:
     """The files of one model but those of its layers."""
     yield _page(f"{context.folder}/index.html", renderer.html("model.html", page=model_page(context)))
-    yield File(f"{context.folder}/{FACES}", faces_css(context.views.values()))
+    views, pushed = context.views.values(), any(facts.pushes for facts in context.model.layers)
+    figures = pushed or len(switch_of(view.faces for view in views).faces) > 1
+    yield File(f"{context.folder}/{FACES}", renderer.html("faces.css", rules=faces_rules(views), figures=figures))
     for path, page in alias_pages(context):
         yield File(f"{context.folder}/{path}", renderer.html("alias.html", page=page))
 

@@ -34,6 +34,23 @@
   function other() { return theme() === "dark" ? "light" : "dark"; }
   if (/^(light|dark)$/.test(stored("atlas-theme"))) root.dataset.theme = stored("atlas-theme");
 
+  // Which face of neurons stands in rows and grids: the choice holds for all pages of this atlas.
+
+  var FACE = "atlas-face " + home;
+  if (stored(FACE)) root.dataset.face = stored(FACE);
+  function faces() {
+    var asked = document.querySelector("#switch");
+    if (!asked) return;
+    var all = Array.from(asked.querySelectorAll("input"));
+    all.forEach(function (one, at) { // a browser may have kept what they were at
+      one.checked = one.value === root.dataset.face || (!at && !all.some(function (other) { return other.value === root.dataset.face; }));
+    });
+    asked.onchange = function (event) {
+      root.dataset.face = event.target.value;
+      stored(FACE, event.target.value);
+    };
+  }
+
   var icon = document.createElement("link"); // as data: no request, and nothing that each of thousands of pages would repeat
   icon.rel = "icon";
   icon.href = "data:image/svg+xml," + encodeURIComponent('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 3 3">' +
@@ -50,8 +67,13 @@
     help: function () { need("jumpbox.js", function () { atlas.box.help(); }); }
   };
 
+  // The neuron that is read, on a page of many: the first in sight. Else the page.
+  function current() {
+    var many = Array.from(document.querySelectorAll(".neuron")), bar = innerHeight / 3;
+    return many.filter(function (one) { return one.getBoundingClientRect().top <= bar; }).pop() || many[0] || document;
+  }
   function follow(selector) {
-    var link = document.querySelector(selector);
+    var link = current().querySelector(selector) || document.querySelector(selector);
     if (link) link.click();
     return link;
   }
@@ -86,8 +108,9 @@
     // A neuron's tables ask for the pictures of their layers when they are nearly in sight: there may be many layers.
     var near = new IntersectionObserver(function (changes) {
       changes.forEach(function (one) { if (one.isIntersecting) one.target.classList.add("near"); });
-    }, { rootMargin: "50%" });
-    document.querySelectorAll("main > .two .k").forEach(function (table) { near.observe(table); });
+    }, { rootMargin: "15%" });
+    document.querySelectorAll("main .two .k, .faces > *, .many .factor").forEach(function (one) { near.observe(one); });
+    faces();
 
     var bar = document.querySelector(".bar"), tools = document.createElement("div"), key = document.createElement("kbd");
     if (!bar) return;
@@ -114,7 +137,7 @@
     root.classList.add("embed");
     take();
   }
-  document.addEventListener("toggle", function (event) { if (event.target.id === "use" && event.target.open) take(); }, true);
+  document.addEventListener("toggle", function (event) { if (event.target.matches("#use, .use") && event.target.open) take(); }, true);
   addEventListener("hashchange", embed);
   embed();
 })();

@@ -8,6 +8,7 @@
 
   function address(card) {
     var url = new URL(card.getAttribute("href"), document.baseURI), told = ["embed"];
+    if (/^#n\d+$/.test(url.hash)) told.push("at=" + url.hash.slice(1)); // a neuron on a page of many
     ["rows", "theme"].forEach(function (name) {
       if (card.hasAttribute(name)) told.push(name + "=" + encodeURIComponent(card.getAttribute(name)));
     });

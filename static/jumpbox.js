@@ -63,11 +63,11 @@
   function neuron(layer, own) {
     var main = layer.also || layer, unit = layer.first + own, page = hasPage(main, unit);
     var block = main.path; // its layer's folder, or in a large layer one for each thousand
-    if (main.count > data.flat) block = block.slice(0, -1) + "~" + Math.floor(unit / data.block) * data.block + "/";
+    if (main.count > data.flat && !data.joined) block = block.slice(0, -1) + "~" + Math.floor(unit / data.block) * data.block + "/";
     return {
       name: layer.name + ":" + own,
       said: [layer.also ? main.name + ":" + unit : "", main.labels[unit], page ? "" : "in the grid: it has no page"],
-      path: page ? block + unit + ".html" : main.path + "index.html#u" + unit,
+      path: page ? block + (data.joined ? "neurons.html#n" + unit : unit + ".html") : main.path + "index.html#u" + unit,
       model: layer.model
     };
   }

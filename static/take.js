@@ -1,9 +1,10 @@
 // Taking away: the panel "Use this" of a page, and the page as a figure in a frame of another (#embed). Works on file:// too.
 (function () {
   "use strict";
-  var doc = document, root = doc.documentElement, PIXELS = 640, FACE = 112, ROWS = 5;
+  var doc = document, scope = doc, root = doc.documentElement, PIXELS = 640, FACE = 112, ROWS = 5;
 
-  function all(selector, within) { return [].slice.call((within || doc).querySelectorAll(selector)); }
+  function all(selector, within) { return [].slice.call((within || scope).querySelectorAll(selector)); }
+  function pick(selector) { return scope.querySelector(selector); }
   function text(node) { return node ? node.textContent.replace(/\s+/g, " ").trim() : ""; }
   function escaped(words) {
     return String(words).replace(/[&<>"]/g, function (sign) { return { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" }[sign]; });
@@ -17,15 +18,17 @@
   // -- the page, and where it is published ---------------------------------------------------------------------------------
 
   function about() {
-    var canonical = doc.querySelector('link[rel="canonical"]'), trail = all(".trail a"), head = doc.querySelector("h1").cloneNode(true);
+    var canonical = doc.querySelector('link[rel="canonical"]'), trail = all(".trail a", doc), part = scope === doc ? "" : scope.id;
+    var head = pick(part ? "h2" : "h1").cloneNode(true);
     var label = head.querySelector("small"), script = doc.querySelector('script[src$="atlas.js"]');
     if (label) label.remove();
     var base = canonical ? canonical.href : location.href.split("#")[0].split("?")[0];
+    if (part) base += "#" + part;
     var family = /\/families\/[^/]*$/.test(base);
     return {
       base: base, home: new URL(".", new URL(script.getAttribute("src"), base)).href, published: !!canonical,
-      name: text(head), label: text(label), title: doc.title, atlas: text(trail[0]), model: trail[1] && !family ? text(trail[1]) : "",
-      authors: all("footer .author").map(text), licence: text(doc.querySelector("footer .licence")),
+      scope: scope, name: text(head), label: text(label), title: part ? text(head) + " · " + text(trail[1]) : doc.title, atlas: text(trail[0]), model: trail[1] && !family ? text(trail[1]) : "",
+      authors: all("footer .author", doc).map(text), licence: text(doc.querySelector("footer .licence")),
       family: family, file: text(head).replace(/[^\w.-]+/g, "_").replace(/^_+|_+$/g, "") || "figure"
     };
   }
@@ -39,12 +42,16 @@
     var words = make("div", {}, [make("p", { className: "name" }, [name, page.label ? " " + page.label : ""])]);
     var from = [page.model, page.atlas].filter(Boolean).join(" · ");
     words.append(make("p", { className: "quiet", textContent: from }));
-    var told = doc.querySelector("main .lead, .opening > div p");
-    if (!named.length && !doc.querySelector(".opening")) named = all("main > section").concat(all("main .multiples").slice(0, 1));
+    var told = pick("main .lead, .opening > div p");
+    if (!named.length && !pick(".opening")) named = all("main > section").concat(all("main .multiples").slice(0, 1));
     if (told) words.append(make("p", { textContent: text(told) }));
-    var face = doc.querySelector(".opening img.px");
-    var copy = face && face.cloneNode(true);
-    box.append(make("div", { className: "top" }, face ? [copy, words] : [words]));
+    var face = pick(".opening img.px");
+    var copy = face && face.cloneNode(true), other = pick(".faces > figure:first-child:not(.weights) > :first-child"), stands = copy;
+    if (other) { // another face comes first
+      stands = make("div", { className: "stands" }, [other.cloneNode(true)]);
+      face = null;
+    }
+    box.append(make("div", { className: "top" }, stands ? [stands, words] : [words]));
     if (face) decoded(face).then(function () { resize(copy, face); }, function () {});
     if (face && face.naturalWidth) resize(copy, face);
     named.forEach(function (one) { box.append(one.cloneNode(true)); });
@@ -73,15 +80,16 @@
   // The first rows of the first table of a neuron's connections in one direction.
   function first(section, rows) {
     var table = section.querySelector("table"), shown = make("section"), copy = table.cloneNode(true);
-    shown.append(make("h2", { textContent: text(section.querySelector("h2")) + " " + layerOf(table) }));
+    shown.append(make("h2", { textContent: text(section.querySelector("h2, h3")) + " " + layerOf(table) }));
     all("tbody tr", copy).slice(rows).forEach(function (row) { row.remove(); });
+    ["--sheet", "--kh"].forEach(function (name) { copy.style.setProperty(name, getComputedStyle(table).getPropertyValue(name)); });
     shown.append(copy);
     return shown;
   }
 
   // The layer a table is about: it stands in the heading before it.
   function heading(table) {
-    while (table && table.tagName !== "H3") table = table.previousElementSibling;
+    while (table && !/^H[34]$/.test(table.tagName)) table = table.previousElementSibling;
     return table;
   }
   function layerOf(table) {
@@ -96,7 +104,9 @@
   }
 
   function embed() {
-    var asked = options(), rows = asked.has("rows") ? parseInt(asked.get("rows"), 10) || 0 : ROWS, page = about();
+    var asked = options(), part = asked.get("at") && doc.getElementById(asked.get("at"));
+    if (part) scope = part;
+    var rows = asked.has("rows") ? parseInt(asked.get("rows"), 10) || 0 : ROWS, page = about();
     var shown = figure(page, rows), main = doc.getElementById("main");
     if (/^(light|dark)$/.test(asked.get("theme"))) root.dataset.theme = asked.get("theme");
     main.replaceChildren(make("h1", { className: "hide", textContent: page.name }), shown);
@@ -135,7 +145,7 @@
   function file(canvas) { return new Promise(function (done) { canvas.toBlob(done); }); }
 
   // The picture that opens the page, its pixels enlarged to squares. A file beside a page on a disk may not be read: it is given as it is.
-  function picture() { return doc.querySelector(".opening img.px, .matrix img.px"); }
+  function picture() { return pick(".opening img.px, .matrix img.px"); }
   function enlarged() {
     var face = picture();
     return decoded(face).then(function () {
@@ -176,11 +186,11 @@
       return said;
     });
   }
-  // The kernels of small multiples say in words what they are: "mixed3b:126 reads mixed3a:33, norm 0.143, inhibits".
+  // The kernels of small multiples say in words what they are: "126 reads 33, norm 0.143, inhibits"; of which layers, the table.
   function multiplesOf(table, page) {
     return all("td [title]", table).map(function (cell) {
-      var found = /^(\S+) reads (\S+), norm (\S+), (.+)$/.exec(cell.title);
-      return found ? { neuron: found[1], reads: found[2], norm: value(found[3]), sign: found[4] } : { about: cell.title };
+      var found = /^(\d+) reads (\d+), norm (\S+), (.+)$/.exec(cell.title);
+      return found ? { neuron: table.dataset.reader + ":" + found[1], reads: table.dataset.source + ":" + found[2], norm: value(found[3]), sign: found[4] } : { about: cell.title };
     });
   }
   function linked(link, layer, page) {
@@ -189,8 +199,8 @@
     return said;
   }
   function tableOf(table, page) {
-    var section = table.closest("section"), head = heading(table) || (section && section.querySelector("h3")), layer = layerOf(table);
-    var about = [text(section && section.querySelector("h2")), text(head)].filter(Boolean).join(" ") || text(table.caption), one = { about: about };
+    var section = table.closest("section"), head = heading(table) || (section && section.querySelector("h3, h4")), layer = layerOf(table);
+    var about = [text(section && section.querySelector(scope === doc ? "h2" : "h3")), text(head)].filter(Boolean).join(" ") || text(table.caption), one = { about: about };
     if (layer) one.layer = layer;
     var said = head && head.nextElementSibling;
     if (said && said.tagName === "P") one.shown = text(said);
@@ -199,19 +209,19 @@
     return one;
   }
   function numbers(page) {
-    var told = { address: page.name, page: page.base, atlas: page.atlas }, lead = text(doc.querySelector("main .lead"));
+    var told = { address: page.name, page: page.base, atlas: page.atlas }, lead = text(pick("main .lead"));
     if (page.model) told.model = page.model;
     if (page.label) told.label = page.label;
     if (page.authors.length) told.authors = page.authors;
     if (page.licence) told.licence = page.licence;
     if (lead) told.about = lead;
     all("main dl > div").forEach(function (fact) {
-      if (fact.closest("#use")) return;
+      if (fact.closest("#use, .use")) return;
       told.statistics = told.statistics || {};
       told.statistics[text(fact.querySelector("dt"))] = value(text(fact.querySelector("dd")));
     });
     all("main section").forEach(function (section) {
-      var links = all(":scope > .grid a[href]", section), layer = text(section.querySelector("h2")), key = section.closest(".opening") ? "alike" : "members";
+      var links = all(":scope > .grid a[href]", section), layer = text(section.querySelector("h2, h3")), key = section.closest(".opening") ? "alike" : "members";
       if (key === "alike") layer = page.name.replace(/:\d+$/, "");
       if (links.length) told[key] = (told[key] || []).concat(links.map(function (link) { return linked(link, layer, page); }));
     });
@@ -227,8 +237,13 @@
   }
   function texAddress(url) { return url.replace(/[%#]/g, "\\$&"); }
 
+  // The address of the figure of a page, or of a neuron on a page of many.
+  function framed(base) {
+    var parts = base.split("#");
+    return parts[0] + "#embed" + (parts[1] ? "&at=" + parts[1] : "");
+  }
   function snippets(page) {
-    var face = doc.querySelector('.opening img.px[src^="data:"]'), file = page.file + ".png", page_title = page.name + ", " + page.atlas;
+    var face = pick('.opening img.px[src^="data:"]'), file = page.file + ".png", page_title = page.name + ", " + page.atlas;
     var cite = page.authors.map(function (one) { return / and /.test(one) ? "{" + tex(one) + "}" : tex(one); }).join(" and ");
     var note = [page.atlas, page.model, page.licence].filter(Boolean).map(tex).join(". ");
     var image = face ? '<img src="' + face.src + '" alt="' + escaped(page.name) + '" width="' + face.width + '" height="' + face.height +
@@ -240,7 +255,7 @@
       ["LaTeX", "\\href{" + texAddress(page.base) + "}{\\includegraphics[width=3cm]{" + file + "}}"],
       ["BibTeX", "@misc{" + page.file.replace(/[^\w-]/g, "_") + ",\n" + (cite ? "  author = {" + cite + "},\n" : "") + "  title = {{" + tex(page.name) +
         "}},\n  howpublished = {\\url{" + page.base + "}},\n  note = {" + note + "}\n}"],
-      ["Frame", '<iframe src="' + escaped(page.base) + '#embed" title="' + escaped(page_title) + '" width="100%" height="480" style="border:0"></iframe>\n' +
+      ["Frame", '<iframe src="' + escaped(framed(page.base)) + '" title="' + escaped(page_title) + '" width="100%" height="480" style="border:0"></iframe>\n' +
         '<script src="' + escaped(page.home) + 'embed.js" async><\/script>'],
       ["Element", '<script src="' + escaped(page.home) + 'card.js" async><\/script>\n<atlas-card href="' + escaped(page.base) + '">' +
         '<a href="' + escaped(page.base) + '">' + escaped(page_title) + "</a></atlas-card>"]
@@ -295,6 +310,7 @@
     if (picture()) offered.unshift(["Picture, PNG", ".png", "image/png", enlarged]);
     offered.forEach(function (each) {
       files.append(button(each[0], "Save: " + each[0], function () {
+        scope = page.scope;
         each[3](page).then(function (made) {
           save(page.file + each[1], each[2], made);
           say(made.url ? "Opened from a folder, a page may not read that picture: its file opens in a window of its own." :
@@ -312,10 +328,13 @@
   }
 
   function start() {
-    var panel = doc.getElementById("use");
-    if (location.hash.slice(0, 6) === "#embed") embed();
-    else if (panel && !panel.querySelector(".take")) fill(panel);
+    if (location.hash.slice(0, 6) === "#embed") return embed();
+    all("#use[open], .use[open]", doc).forEach(function (panel) {
+      scope = panel.closest(".neuron") || doc;
+      if (!panel.querySelector(".take")) fill(panel);
+    });
   }
+  doc.addEventListener("toggle", function (event) { if (event.target.matches("#use, .use")) start(); }, true);
   if (doc.readyState === "loading") doc.addEventListener("DOMContentLoaded", start);
   else start();
 })();

@@ -96,7 +96,9 @@ def atlas(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)
 
 
-@pytest.mark.parametrize("command", [(), ("build",), ("check",), ("layers",), ("schema",), ("init",), ("link-figure",), ("clean",)])
+@pytest.mark.parametrize(
+    "command", [(), ("build",), ("check",), ("layers",), ("schema",), ("init",), ("link-figure",), ("clean",)]
+)
 def test_every_help_has_an_example(capsys, command):
     code, out, _ = run(capsys, *command, "--help")
     assert code == 0

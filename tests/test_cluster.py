@@ -238,7 +238,7 @@ def test_workers_with_disks_of_their_own_meet_at_an_address(pair, tmp_path, loca
 
     again = built(spec, tmp_path / "again", pair)
     assert contents(tmp_path / "again") == local.site
-    assert not again.made["weights"] and not again.surveyed
+    assert not again.made["weights"]
 
 
 def test_what_is_built_already_needs_no_cluster(tmp_path, pair, local):

@@ -73,10 +73,11 @@ def test_every_make_target_that_a_document_names_is_there(document):
 
 def test_the_exit_codes_in_the_readme_are_those_of_the_program():
     codes = {int(code): meaning for code, meaning in rows(README, "Exit code")}
-    assert set(codes) == {0, errors.FAILED, errors.SPEC, generator.__main__.INTERRUPTED}
+    assert set(codes) == {0, errors.FAILED, errors.SPEC, errors.PAST_BUDGET, generator.__main__.INTERRUPTED}
     assert codes[0] == "good"
     assert codes[errors.FAILED] == "failed"
     assert "spec" in codes[errors.SPEC]
+    assert "budget" in codes[errors.PAST_BUDGET]
     assert codes[generator.__main__.INTERRUPTED] == "interrupted"
 
 

@@ -25,8 +25,6 @@ from generator.errors import ImagesError, LayerError, ModelError
 from generator.expand import weights_between
 from generator.graph import trace
 from generator.models import load_model
-from generator.photos import example_sprite, example_strip, read_pixels
-from generator.pictures import tiles_of
 from generator.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -576,20 +574,3 @@ def test_the_first_of_equal_positions_is_told(shape, last):
 def test_a_window_wholly_beyond_the_border_is_all_ground():
     tile = crops.tile(np.zeros((4, 4, 3), np.uint8), (-5, -5, 3, 3), (3, 3), (9, 8, 7))
     assert (tile == (9, 8, 7)).all()
-
-
-# -- as files -------------------------------------------------------------------------------------------------------------------
-
-
-def test_a_strip_holds_every_example_and_a_sprite_the_first_of_each(found):
-    record = found["head"]
-    strip = tiles_of(read_pixels(example_strip(record, 1)), 5)
-    assert strip.shape == record.crops[1].shape
-    away = np.abs(strip.astype(int).mean((1, 2)) - record.crops[1].mean((1, 2)))
-    assert away.max() < 6  # no tile has changed its place
-    assert tiles_of(read_pixels(example_sprite(record)), 5).shape == record.crops[:, 0].shape
-
-
-def test_tiles_of_a_few_pixels_lose_nothing(found):
-    record = found["stem.0"]
-    assert np.array_equal(tiles_of(read_pixels(example_strip(record, 0)), 5), record.crops[0])

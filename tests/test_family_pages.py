@@ -15,9 +15,9 @@ import sample_facts as sample
 from generator.pages.common import ModelContext
 from generator.pages.families import families_page
 from generator.pages.family import FIGURES, SHOWN, family_pages
-from generator.pictures import LEVELS, STRIP_PALETTE
 from generator.records import Family, Members, Note
 from generator.render import count_files, render_site
+from generator.sheets import LEVELS, STRIP_PALETTE
 
 H = sample.HOSTILE
 FAMILIES = (
@@ -179,7 +179,7 @@ def test_each_cell_of_a_figure_leads_to_the_neuron_that_reads_and_its_heads_to_b
     assert 'href="../small/mixed/8.html"' in str(shown.rows[0].head)
     for place, cell in enumerate(shown.rows[0].cells):
         assert re.fullmatch(
-            rf'<a href="../small/mixed/8.html" style=--k:{place} title="mixed:8 reads _stem:\d+, norm .*" tabindex=-1>[124]</a>',
+            rf'<a href=../small/mixed/8.html style=--k:{place} title="8 reads \d+, norm .*" tabindex=-1>[124]</a>',
             str(cell),
         )
     assert str(shown.rows[1].cells[0]).startswith("<span style=--k:3 ")  # without a page

@@ -156,7 +156,12 @@ def test_one_layers_weights_are_its_pages_and_those_of_its_neighbours(project):
     project.build()
     project.weights("6.weight")
     report = project.build()
-    assert report.made == {"weights": 1, "tables": 1, "faces": 1, "statistics": 1}  # the next layer has 3 x 3 kernels of its own
+    assert report.made == {
+        "weights": 1,
+        "tables": 1,
+        "faces": 1,
+        "statistics": 1,
+    }  # the next layer has 3 x 3 kernels of its own
     assert set(report.rendered) == {".", "net", "net/4", "net/6", "net/8"}
     assert {"net/6", "net/4"} <= changed_pages(report) <= {"", "families", "net", "net/4", "net/6", "net/8"}
     assert_as_if_clean(project)
@@ -436,8 +441,15 @@ def test_a_damaged_result_is_worked_out_again_and_told(project, capsys):
 
 def test_a_model_whose_layers_cannot_be_read_is_told_each_time(project):
     odd = "class Odd(nn.Module):\n    def forward(self, x):\n        return x @ x.transpose(2, 3)\n\ndef make"
-    project.write("nets.py", NETS.replace("nn.ReLU(),\n        nn.Conv2d(5, 6", "Odd(), nn.Conv2d(5, 6").replace("def make", odd))
-    project.write("atlas.yaml", SPEC.replace("input_size: 16}", 'input_size: 16, layers: ["2", "4"]}').replace("families: families.yaml\nnotes: notes\n", ""))
+    project.write(
+        "nets.py", NETS.replace("nn.ReLU(),\n        nn.Conv2d(5, 6", "Odd(), nn.Conv2d(5, 6").replace("def make", odd)
+    )
+    project.write(
+        "atlas.yaml",
+        SPEC.replace("input_size: 16}", 'input_size: 16, layers: ["2", "4"]}').replace(
+            "families: families.yaml\nnotes: notes\n", ""
+        ),
+    )
     for _ in range(2):
         with pytest.raises(AtlasError, match="multiplies two activations"):
             project.build()

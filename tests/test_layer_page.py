@@ -109,7 +109,7 @@ def test_a_layer_without_statistics_is_not_sorted_by_them():
 def test_a_layer_with_nothing_to_choose_by_has_no_controls_and_no_script():
     html = dict(render_site(sample.sample_atlas()))["small/input/index.html"].decode()
     assert 'id="sift"' not in html
-    assert "<script src" not in html.replace('<script src="../../atlas.js">', "")
+    assert "<script src" not in html.replace("<script src=../../atlas.js>", "")
 
 
 def test_a_column_without_any_number_is_no_column():

@@ -1,3 +1,4 @@
+import json
 import re
 from dataclasses import replace
 from functools import cache
@@ -7,12 +8,19 @@ import pytest
 import sample_facts as sample
 from test_pages import Page, plain_faces, said
 
+from generator.analyses.connections import sign_word
 from generator.analyses.statistics import statistics
 from generator.look import beside
-from generator.pages.histogram import FEWEST, HEIGHT, WIDTH, histogram
+from generator.pages.common import ModelContext
+from generator.pages.connections import signs
+from generator.pages.factors import DRIVERS, drivers
+from generator.pages.histogram import FEWEST, HEIGHT, WIDTH, Histograms
+from generator.pages.neuron import NeuronPages
+from generator.pages.sharing import FEWEST as FEWEST_ROWS
+from generator.pages.sharing import LIGHT, cut, distances, shares
 from generator.pages.views import sprite_style
 from generator.pictures import SPRITE_COLUMNS, sprite_grid
-from generator.records import Family, LayerFacts, Members, ModelFacts
+from generator.records import Family, LayerFacts, Members, ModelFacts, NeuronFactors
 from generator.render import render_site
 
 PATH = "m/middle.3x3/7.html"
@@ -38,17 +46,21 @@ def three_layers(kernel=3, neurons=64, site_url="", rows=20):
         sample.weights("below", "middle.3x3", random.standard_normal((neurons, neurons, kernel, kernel))),
         sample.weights("middle.3x3", "above", random.standard_normal((neurons, neurons, kernel, kernel))),
     ]
-    tables = [sample.Pair(one, *sample.largest(one, rows)) for one in every]
+    tables = [sample.pair_of(one, rows) for one in every]
     layers = tuple(facts_of(name, neurons, tables) for name in ("below", "middle.3x3", "above"))
     atlas = sample.atlas(ModelFacts("m", sample.provenance(), (3, 8, 8), layers), site_url=site_url)
     family = Family("Curve detectors", "curve-detectors.html", "", (Members("m", "middle.3x3", (7,)),))
     return dict(render_site(replace(atlas, families=(family,))))
 
 
-def loaded(text):
-    """The addresses that a browser asks for to show a page, once each."""
-    given = re.findall(r'<(?:script|img)\b[^>]* src="?([^" >]+)|<link rel="stylesheet" href="([^"]+)|url\("([^"]+)', text)
-    return {next(filter(None, one)) for one in given if not next(filter(None, one)).startswith("data:")}
+def loaded(site):
+    """The addresses that a browser asks for to show the page, once each: those in it, and the sprites of classes that it has."""
+    text = site[PATH].decode()
+    given = re.findall(r'<(?:script|img)\b[^>]* src="?([^" >]+)|<link rel="?stylesheet"? href="?([^" >]+)|url\("([^"]+)', text)
+    classes = {name for names in re.findall(r'class=(?:"([^"]*)"|([^ >]*))', text) for name in " ".join(names).split()}
+    rules = re.findall(r'\.(\w+) ::before\{background-image:url\("([^"]+)"', site["m/faces.css"].decode())
+    sprites = {f"../{address}" for css, address in rules if css in classes}
+    return sprites | {next(filter(None, one)) for one in given if not next(filter(None, one)).startswith("data:")}
 
 
 @pytest.mark.parametrize("site_url", ["", "https://example.github.io/atlas/"])
@@ -65,8 +77,9 @@ def test_a_page_with_two_tables_of_twenty_rows_and_every_figure_stays_within_its
 
 
 def test_a_page_asks_for_at_most_eight_files():
-    assert {"../../theme.css", "../../atlas.css", "../../atlas.js", "faces.png"} <= loaded(three_layers()[PATH].decode())
-    assert 1 + len(loaded(three_layers()[PATH].decode())) <= 8
+    asked = loaded(three_layers())
+    assert {"../../theme.css", "../../atlas.css", "../../atlas.js", "../faces.css", "../middle.3x3/faces.png"} <= asked
+    assert 1 + len(asked) <= 8
 
 
 def test_a_page_beside_layers_of_2048_neurons_stays_within_100_kb():
@@ -76,7 +89,7 @@ def test_a_page_beside_layers_of_2048_neurons_stays_within_100_kb():
         sample.weights("below", "middle.3x3", random.standard_normal((8, neurons, 3, 3))),
         sample.weights("middle.3x3", "above", random.standard_normal((neurons, 8, 3, 3))),
     ]
-    tables = [sample.Pair(one, *sample.largest(one, 20)) for one in few]
+    tables = [sample.pair_of(one, 20) for one in few]
     wide = {name: sample.layer(name, "Conv2d", neurons) for name in ("below", "above")}
     layers = (
         sample.facts_of(wide["below"], tables, faces, chosen=np.arange(1, dtype=np.int32)),
@@ -84,7 +97,7 @@ def test_a_page_beside_layers_of_2048_neurons_stays_within_100_kb():
         sample.facts_of(wide["above"], tables, faces, chosen=np.arange(1, dtype=np.int32)),
     )
     site = dict(render_site(sample.atlas(ModelFacts("m", sample.provenance(), (3, 8, 8), layers))))
-    files = {HERE + one for one in loaded(site[PATH].decode())}
+    files = {HERE + one for one in loaded(site)}
     names = [re.sub(r"[^/]+/\.\./", "", re.sub(r"[^/]+/\.\./", "", one)) for one in files]
     assert sum("faces.png" in name for name in names) == 3
     pictures = [len(site[name]) for name in names if name.endswith(".png")]
@@ -116,12 +129,13 @@ def test_every_how_was_this_made_opens_in_place_and_leads_to_the_method():
 
 def test_the_kernels_of_a_page_are_one_picture():
     text = three_layers()[PATH].decode()
-    assert len(re.findall(r'url\("data:', text)) == 1
-    assert re.search(r"#r0\{--kr:3;--kc:3;--ks:12;--kt:0\}\n#w0\{--kr:3;--kc:3;--ks:12;--kt:4\}", text)
+    assert re.findall(r'<(\w+) class=two style="--kh:7;--sheet:url\(data:', text) == ["div"]
+    assert re.search(r'<table id=r0 class="k s\d+" style=--kr:3;--kc:3;--ks:12;--kt:0>', text)
+    assert re.search(r'<table id=w0 class="k s\d+" style=--kr:3;--kc:3;--ks:12;--kt:4>', text)
 
 
 def test_rows_beyond_those_the_style_sheet_counts_name_their_kernel():
-    rows = re.findall(r"<tr( style=--k:\d+)?><th scope=row>", three_layers(rows=30)[PATH].decode())
+    rows = re.findall(r"<tr( style=--k:\d+)?><th><", three_layers(rows=30)[PATH].decode())
     assert rows[22:26] == ["", "", " style=--k:24", " style=--k:25"]
     assert len(rows) == 60
 
@@ -203,9 +217,8 @@ def test_many_tables_on_one_side_are_listed_above_them():
 
 def drawn(kernel, unit=0, rows=4, **changes):
     weights = sample.weights("a", "b", np.asarray(kernel, float))
-    reads, _ = sample.largest(weights, rows)
-    kernels = weights.kernel[unit, reads.other[unit]]
-    return histogram(replace(reads, **changes), kernels, unit)
+    reads = replace(sample.pair_of(weights, rows).reads, **changes)
+    return Histograms(reads, slice(None), reads.norm, reads.kernels).of(unit)
 
 
 def bars_of(path):
@@ -277,3 +290,131 @@ def test_norms_that_are_not_numbers_are_left_out_of_a_histogram():
 
 def test_facts_without_a_spread_have_no_histogram():
     assert drawn(np.ones((1, 20, 3, 3)), spread=None) is None
+
+
+# -- many at once ---------------------------------------------------------------------------------------------------------
+
+
+def test_signs_of_many_connections_are_those_of_each():
+    values = np.array([0.0, 1.0, 0.3, 0.2, 4.0, np.inf, np.nan, 0.0, 1e-45], np.float32)
+    excitation, inhibition = (one.ravel() for one in np.meshgrid(values, -values))
+    words = ("none", "mixed", "excites", "inhibits")
+    found = [words[place] for place in signs(excitation, inhibition).tolist()]
+    assert found == list(map(sign_word, excitation.tolist(), inhibition.tolist()))
+    assert set(found) == set(words)
+
+
+def drivers_one_by_one(mix):
+    """The three inputs with the largest positive, and with the largest negative weights, from an order of all of them."""
+    order = np.argsort(mix, kind="stable")
+    low, high = order[:DRIVERS], order[::-1][:DRIVERS]
+    return high[mix[high] > 0].tolist(), low[mix[low] < 0].tolist()
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 40])
+def test_drivers_of_many_factors_are_those_of_each(inputs):
+    mixes = np.random.default_rng(inputs).integers(-3, 4, (30, inputs, 3)).astype(np.float32)  # with many equals
+    mixes[3] = 0
+    factors = NeuronFactors(None, mixes, None, None, 0.0, "semi-nmf", ())
+    units = np.array([0, 3, 7, 29])
+    high, low = drivers(factors, units)
+    for at, unit in enumerate(units):
+        for factor in range(3):
+            found = tuple([one for one in side[at][factor] if one >= 0] for side in (high, low))
+            assert found == drivers_one_by_one(mixes[unit, :, factor])
+
+
+def test_a_page_is_the_same_whichever_others_are_made_with_it():
+    kernel = np.random.default_rng(0).standard_normal((30, 30, 3, 3))
+    kernel[4], kernel[5, 3:], kernel[6, 0, 0, 0] = 0, 0, np.nan
+    every = sample.pairs([sample.weights("input", "a", kernel[:, :3]), sample.weights("a", "b", kernel)])
+    layers = tuple(sample.facts_of(sample.layer(name, "Conv2d", 30), every) for name in "ab")
+    facts = sample.atlas(ModelFacts("m", sample.provenance(), (3, 8, 8), layers))
+    whole = NeuronPages(ModelContext(facts, facts.models[0]), 1)
+    for unit in (3, 4, 5, 6):
+        layers = (facts.models[0].layers[0], replace(facts.models[0].layers[1], chosen=np.array([unit], np.int32)))
+        alone = replace(facts, models=(replace(facts.models[0], layers=layers),))
+        page, own = whole.page(unit), NeuronPages(ModelContext(alone, alone.models[0]), 1).page(0)
+        assert (page.factors, page.facts, page.picture) == (own.factors, own.facts, own.picture)
+        assert page.sheet == own.sheet
+        assert [table.shown for table in page.reads] == [table.shown for table in own.reads]
+
+
+def test_a_table_is_made_without_the_kernels_of_the_whole_layer():
+    kernel = np.random.default_rng(0).standard_normal((8, 8, 3, 3)).astype(np.float32)
+    pair = sample.pair_of(sample.weights("a", "b", kernel), 4)
+    layers = [sample.facts_of(sample.layer(name, "Conv2d", 8), [pair]) for name in "ab"]
+    unread = replace(pair, weights=replace(pair.weights, kernel=np.full_like(kernel, np.nan)))
+    tables = []
+    for one in (pair, unread):
+        facts = sample.atlas(ModelFacts("m", sample.provenance(), (3, 8, 8), (layers[0], replace(layers[1], reads=(one,)))))
+        page = NeuronPages(ModelContext(facts, facts.models[0]), 1).page(2)
+        tables.append((page.reads, page.sheet))
+    assert tables[0] == tables[1]
+
+
+# -- rows shared out among many tables -----------------------------------------------------------------------------------
+
+
+def test_a_table_on_either_side_has_all_the_rows_asked_for():
+    assert shares([[0], [0]], 20) == [[20], [20]]
+    assert shares([[0], []], 20) == [[20], []]
+
+
+@pytest.mark.parametrize(("reads", "writes"), [(1, 3), (4, 5), (0, 7), (12, 1), (2, 0)])
+@pytest.mark.parametrize("show", [1, 2, 7, 20, 200])
+def test_many_tables_share_rows_and_the_nearest_have_most(reads, writes, show):
+    found = shares([list(range(reads)), list(range(writes))], show)
+    for side in found:
+        assert side == sorted(side, reverse=True)
+        assert all(min(FEWEST_ROWS, show) <= rows <= show for rows in side)
+    whole = sum(map(sum, found))
+    assert whole <= max(2 * show, LIGHT, FEWEST_ROWS * (reads + writes) + show)
+    if reads + writes > 2 and show > FEWEST_ROWS and (reads + writes) * show > LIGHT:
+        assert whole < (reads + writes) * show
+
+
+def test_few_rows_are_never_shared_out():
+    assert shares([[0, 1], [0]], 4) == [[4, 4], [4]]
+
+
+def test_the_branches_within_a_block_count_as_one_table():
+    kernel = np.random.default_rng(0).standard_normal((30, 30, 1, 1))
+    every = [sample.pair_of(sample.weights(name, "block", kernel), 20).reads for name in ("below", "block.a", "block.b")]
+    assert distances(every) == [0, 1, 1]
+    (near, far), writes = shares([[0, 1], [0]], 20)
+    assert shares([distances(every), [0]], 20) == [[near, far, far], writes]
+
+
+def test_a_table_that_was_cut_says_what_it_leaves_out():
+    table = sample.pair_of(sample.weights("a", "b", np.random.default_rng(0).standard_normal((5, 30, 3, 3))), 20).reads
+    short = cut(table, 6)
+    assert short.norm.shape == (5, 6) and short.kernels.shape == (5, 6, 3, 3)
+    assert short.left_out == 24 and table.left_out == 10
+    assert np.allclose(short.shown, table.share[:, :6].sum(1))
+    assert cut(table, 20) is table
+
+
+def test_a_stream_of_many_layers_stays_within_its_bytes_and_tells_the_truth():
+    random = np.random.default_rng(0)
+    names = [f"stream.{number}.conv" for number in range(9)]
+    every = [
+        sample.pair_of(sample.weights(one, other, random.standard_normal((40, 40, 1, 1)).astype(np.float32)), 20)
+        for at, one in enumerate(names)
+        for other in names[at + 1 :]
+    ]
+    order = {name: at for at, name in enumerate(names)}
+    every.sort(key=lambda pair: order[pair.weights.target] - order[pair.weights.source])
+    layers = tuple(sample.facts_of(sample.layer(name, "Conv2d", 40, (1, 1)), every) for name in names)
+    site = dict(render_site(sample.atlas(ModelFacts("m", sample.provenance(), (3, 8, 8), layers))))
+    page = site["m/stream.4.conv/3.html"].decode()
+    tables = Page(page).tables
+    assert [len(tables[f"{side}{number}"]) - 1 for side in "rw" for number in range(4)] == [5, 3, 3, 3] * 2
+    assert len(page) <= 12 * 1024
+    twin = json.loads(site["m/stream.4.conv/layer.json"])
+    for side, letter in (("reads", "r"), ("writes", "w")):
+        for number, table in enumerate(twin[side]):
+            shown = [row[0] for row in tables[f"{letter}{number}"][1:]]
+            assert shown == [str(unit) for unit in table["other"][3]]
+            assert len(shown) + table["left_out"] == 40
+            assert f"The {len(shown)} shown hold {table['shown'][3]:.0%} of the squared weight; {40 - len(shown)} more." in page

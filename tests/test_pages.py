@@ -61,7 +61,7 @@ class Page(HTMLParser):
         if tag in ("td", "th"):
             self.table[-1].append("")
         if tag == "th":
-            assert given["scope"] in ("row", "col")
+            assert given.get("scope", "row") in ("row", "col")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -321,7 +321,13 @@ def test_neurons_lead_to_their_neighbours_and_their_place_in_the_grid(pages):
 def test_provenance_stands_on_every_page_of_a_model(pages):
     for path, page in pages.items():
         if path.startswith("small/") and "The same as" not in said(page):
-            assert "SHA-256 0123456789ab ·" in said(page), path
+            assert f"{sample.provenance().source} · {sample.provenance().weights} · torch" in said(page), path
+
+
+def test_the_digest_of_the_weights_stands_on_the_models_own_page_alone(pages):
+    """So that a layer's change leaves the pages of others as they are."""
+    digest = sample.provenance().sha256
+    assert [path for path, page in pages.items() if digest in said(page)] == ["small/index.html"]
 
 
 def test_a_lone_layer_without_neighbours_has_pages():
@@ -392,6 +398,14 @@ def test_an_unknown_share_is_said_to_be_unknown():
 )
 def test_a_norm_that_is_not_zero_is_never_told_as_zero(norms, words):
     assert wording.norm_cells(norms) == words
+
+
+def test_numbers_of_a_column_are_written_as_each_alone():
+    numbers = [3.14159, 0.0005, 2.5, 0.125, float("inf"), 0.0]
+    assert wording.fixed(numbers, 2) == [f"{number:.2f}" for number in numbers]
+    assert wording.fixed([], 2) == []
+    for shares in ([0.63, 0.2, 0.0005], [0.5, 0.0004], [float("nan"), 0.3], [0.3, float("nan")], [0.4, 0.0], []):
+        assert wording.share_cells(shares) == [wording.share_cell(share) for share in shares]
 
 
 def test_a_bottleneck_of_another_branch_has_no_table():

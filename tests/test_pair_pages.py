@@ -8,18 +8,19 @@ import pytest
 import sample_facts as sample
 from PIL import Image
 
-from generator.analyses.connections import largest
-from generator.analyses.matrix import binned, by_sign, lean, norms_and_lean, strongest
+from generator.analyses.connections import strengths_and_leans
+from generator.analyses.matrix import binned, by_sign, strongest
+from generator.analyses.tables import pair_of
 from generator.pages.pair import BYTES, COUNT, matrix_png
 from generator.pictures import signed_colours
-from generator.records import Family, Members, ModelFacts, Pair, Statistics
+from generator.records import Family, Members, ModelFacts, Statistics
 from generator.render import count_files, render_site
 
 
 def site_of(weights, *, families=(), statistics=None, **more):
     """The site of two layers and their weights."""
     units, inputs = weights.kernel.shape[:2]
-    pair = Pair(weights, *largest(weights, 4, False))
+    pair = pair_of(weights, 4)
     source = sample.facts_of(sample.layer("a", "Conv2d", inputs), [pair])
     target = sample.facts_of(sample.layer("b", "Conv2d", units), [pair], statistics=statistics, **more)
     facts = sample.atlas(ModelFacts("m", sample.provenance(), (3, 8, 8), (source, target)))
@@ -37,12 +38,12 @@ def pixels(content, tmp_path):
 
 
 def cells(page):
-    return re.findall(r'<a href="([^"]*)" style=--k:(\d+) title="([^"]*)" tabindex=-1>\d+</a>', page)
+    return re.findall(r'<a href=(\S+) style=--k:(\d+) title="([^"]*)" tabindex=-1>\d+</a>', page)
 
 
 def test_the_numbers_of_the_matrix_are_those_of_the_kernels():
     weights = random_weights(7, 5)
-    norms, leans = norms_and_lean(weights, False)
+    norms, leans = strengths_and_leans(weights.kernel)
     for unit in range(7):
         for source in range(5):
             kernel = weights.kernel[unit, source].astype(np.float64)
@@ -52,18 +53,18 @@ def test_the_numbers_of_the_matrix_are_those_of_the_kernels():
 
 def test_norms_are_scaled_by_the_source_where_the_tables_are():
     weights = sample.weights("a", "b", np.ones((2, 3, 3, 3)), scale=True)
-    assert np.allclose(norms_and_lean(weights, True)[0], 3 * weights.source_scale)
+    assert np.allclose(strengths_and_leans(weights.kernel, weights.source_scale)[0], 3 * weights.source_scale)
 
 
 def test_the_lean_of_odd_kernels():
     kernel = np.zeros((1, 5, 1, 2), np.float32)
     kernel[0, 1:] = [[[2, 3]], [[-1, 0]], [[1, -1]], [[np.nan, 1]]]
-    assert np.array_equal(lean(kernel)[0], [0, 1, -1, 0, np.nan], equal_nan=True)
+    assert np.array_equal(strengths_and_leans(kernel)[1][0], [0, 1, -1, 0, np.nan], equal_nan=True)
 
 
 def test_signs_are_counted_by_the_rule_of_the_tables():
     kernel = np.array([[[[8, -2]], [[-8, 2]], [[7, -3]], [[0, 0]]]], np.float32)
-    assert by_sign(*norms_and_lean(sample.weights("a", "b", kernel), False)) == (1, 1, 1)
+    assert by_sign(*strengths_and_leans(kernel)) == (1, 1, 1)
 
 
 def test_the_picture_is_the_matrix_in_its_order(tmp_path):
@@ -72,7 +73,7 @@ def test_the_picture_is_the_matrix_in_its_order(tmp_path):
     flat = np.zeros(6, np.float32)
     statistics = Statistics(flat, flat, flat, flat, None, None, np.zeros((6, 0), np.int32), np.zeros((6, 0), np.float32), place)
     drawn = pixels(site_of(weights, statistics=statistics)["m/b/from-a.png"], tmp_path)
-    norms, leans = norms_and_lean(weights, False)
+    norms, leans = strengths_and_leans(weights.kernel)
     signed = norms * leans
     columns = np.argsort(-np.square(norms, dtype=np.float64).sum(0), kind="stable")  # of the source no order is known
     ordered = signed[np.argsort(place)][:, columns]
@@ -136,11 +137,11 @@ def test_cells_are_the_strongest_kernels_and_lead_to_pages():
     assert len(found) == 20 * COUNT
     assert [int(place) for _, place, _ in found] == list(range(len(found)))
     for href, _, title in found:
-        unit = re.match(r"b:(\d+) reads a:\d+, norm ", title)[1]
+        unit = re.match(r"(\d+) reads \d+, norm ", title)[1]
         assert normpath(join("m/b", href)) == f"m/b/{unit}.html"
         assert f"m/b/{unit}.html" in site
-    heads = set(re.findall(r'<th scope="col"><a href="\.\./a/(\d+)\.html"', page))
-    assert heads == {re.search(r"a:(\d+)", title)[1] for _, _, title in found}
+    heads = set(re.findall(r'<th><a href="\.\./a/(\d+)\.html"', page))
+    assert heads == {re.search(r"reads (\d+)", title)[1] for _, _, title in found}
 
 
 def test_every_pair_has_a_page_whose_references_resolve():
@@ -202,7 +203,7 @@ def test_a_page_stays_small_and_its_kernels_stand_in_it():
 
 
 def test_a_layer_outside_the_atlas_is_named_without_a_link():
-    pair = Pair(random_weights(3, 3), *largest(random_weights(3, 3), 4, False))
+    pair = pair_of(random_weights(3, 3), 4)
     facts = sample.atlas(
         ModelFacts("m", sample.provenance(), (3, 8, 8), (sample.facts_of(sample.layer("b", "Conv2d", 3), [pair]),))
     )

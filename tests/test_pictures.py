@@ -10,14 +10,14 @@ from generator.pictures import (
     GAP,
     NOT_A_NUMBER,
     bar_tiles,
-    kernel_sheet,
-    kernel_strip,
+    indexed_png,
     png,
+    pngs,
     signed_colours,
     sprite,
     sprite_png,
-    symmetric_limit,
 )
+from generator.sheets import kernel_sheets, kernel_strip, symmetric_limit
 
 
 def read(data):
@@ -136,10 +136,20 @@ def test_bars_of_nothing_are_blank(bars):
     assert (bar_tiles(bars) == 0xF7).all()
 
 
-def test_strips_of_several_tables_lie_one_below_the_other():
+def sheet_of(strips, counts=None):
+    """The sheet of one neuron from (kernels, limit) of each of its tables."""
+    tables, limits = [kernels[None] for kernels, _ in strips], [np.array([limit]) for _, limit in strips]
+    return kernel_sheets(tables, limits, np.array([counts or [len(kernels) for kernels, _ in strips]]))[0]
+
+
+def some_strips():
     random = np.random.default_rng(0)
-    strips = [(random.standard_normal((count, rows, cols)), 2.0) for count, rows, cols in ((4, 3, 3), (9, 1, 1), (2, 5, 2))]
-    data, tops, height = kernel_sheet(strips)
+    return [(random.standard_normal((count, rows, cols)), 2.0) for count, rows, cols in ((4, 3, 3), (9, 1, 1), (2, 5, 2))]
+
+
+def test_strips_of_several_tables_lie_one_below_the_other():
+    strips = some_strips()
+    data, tops, height = sheet_of(strips)
     assert (tops, height) == ((0, 4, 6), 11)
     sheet = read(data)
     assert sheet.shape[:2] == (height, 18)
@@ -149,12 +159,47 @@ def test_strips_of_several_tables_lie_one_below_the_other():
     assert (sheet[[3, 5]] == 0xF7).all()
 
 
+def test_kernels_that_are_not_shown_take_no_room_in_a_sheet():
+    (first, limit), *_, last = some_strips()
+    assert sheet_of([(first, limit), *some_strips()[1:]], [3, 0, 2]) == sheet_of([(first[:3], limit), last])._replace(
+        tops=(0, 4, 4)
+    )
+    assert sheet_of(some_strips(), [0, 0, 0]) == (b"", (), 0)
+
+
+def test_sheets_of_many_neurons_are_those_of_each():
+    random = np.random.default_rng(1)
+    tables = [random.standard_normal((6, 4, 3, 3)).astype(np.float32), random.standard_normal((6, 2, 1, 1)).astype(np.float32)]
+    limits = [np.array([1.0, 0.0, 2.0, 1e-44, 3.0, np.inf]), np.full(6, 0.5)]
+    counts = np.array([[4, 2], [4, 2], [3, 2], [4, 2], [0, 2], [4, 0]])
+    for neuron, found in enumerate(kernel_sheets(tables, limits, counts)):
+        strips = [(table[neuron], float(limit[neuron])) for table, limit in zip(tables, limits, strict=True)]
+        assert found == sheet_of(strips, counts[neuron].tolist())
+
+
 def test_a_sheet_of_many_weights_is_coarser_and_keeps_zero_the_ends_and_nan():
     kernels = np.linspace(-1, 1, 1601).reshape(1, 1, 1601)
     kernels[0, 0, 7] = np.nan
-    row = read(kernel_sheet([(kernels, 1.0)])[0])[0]
+    row = read(sheet_of([(kernels, 1.0)]).png)[0]
     assert [bytes(row[at]).hex() for at in (0, 7, 800, 1600)] == ["0571b0", "808080", "f7f7f7", "ca0020"]
     assert len(np.unique(row, axis=0)) == 33 + 1
+
+
+def test_pictures_made_together_are_those_made_alone():
+    tiles = np.random.default_rng(0).integers(0, 256, (5, 9, 9, 3), dtype=np.uint8)
+    tiles[1], tiles[2], tiles[3, ::2] = 7, tiles[2] & 64, 0
+    files = pngs(tiles)
+    assert files == [png(tile) for tile in tiles]
+    for tile, file in zip(tiles, files, strict=True):
+        assert np.array_equal(read(file), tile)
+
+
+def test_rows_that_repeat_and_colours_not_used_cost_nothing():
+    indices = np.random.default_rng(0).integers(0, 30, (20, 60), dtype=np.uint8).repeat(8, 0)
+    palette = np.random.default_rng(1).integers(0, 256, (256, 3), dtype=np.uint8)
+    file = indexed_png(indices, palette)
+    assert np.array_equal(read(file), palette[indices])
+    assert len(file) < len(indexed_png(indices[::8], palette)) + 100
 
 
 def test_a_sheet_of_large_numbers_of_tiles_is_light_and_near():

@@ -366,7 +366,6 @@ def test_a_folder_that_comes_later_is_watched_too(tmp_path):
 # -- the command ----------------------------------------------------------------------------------------------------------
 
 
-
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_the_command_builds_serves_and_ends_at_an_interrupt(tmp_path):
     (tmp_path / "nets.py").write_text(NETS)

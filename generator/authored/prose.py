@@ -41,6 +41,7 @@ class Places:
 
     models: Mapping[str, Mapping[str, LayerPlace]]  # layers by model and address
     families: Mapping[str, str]  # the file of a family by its name in lower case
+    per_layer: bool = False  # whether the neurons of a layer stand on one page
 
     def path(self, named: str, model: str = "") -> str:
         """The page that is named, from the folder of the site; `model` is the one that the text is about.
@@ -75,7 +76,7 @@ class Places:
         if not re.fullmatch(r"[0-9]{1,9}", unit) or int(unit) >= layer.neurons:
             raise AstrayError(f"found unit {found(unit)}, but {address} has {layer.neurons} neurons: 0 to {layer.neurons - 1}")
         if int(unit) in layer.paged:
-            return f"{folder(model)}/{neuron_page(address, int(unit), layer.neurons)}"
+            return f"{folder(model)}/{neuron_page(address, int(unit), layer.neurons, self.per_layer)}"
         return f"{folder(model)}/{folder(address)}/index.html#{anchor(int(unit))}"
 
     def _names(self) -> list[str]:

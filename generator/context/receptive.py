@@ -1,8 +1,8 @@
 """What part of the image each position of a layer's map sees: the receptive field, from the sizes of windows and strides.
 
 After Araujo, Norris & Sim, *Computing Receptive Fields of Convolutional Neural Networks* (Distill 2019), with unions where
-paths meet. It is the most that can be seen: what weights there are within it is another matter. A gate (squeeze-excitation) sees
-the whole image, and is left out, as on every path of weights.
+paths meet. It is the most that can be seen: what weights there are within it is another matter. A gate (squeeze-excitation)
+sees the whole image, and is left out, as on every path of weights.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import mmap
 import os
 import struct
 import zlib
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,11 @@ def _allow_many_files() -> None:
         return
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
-    if now != resource.RLIM_INFINITY and now < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    for count in (wanted, wanted // 16, wanted // 100):  # some systems grant fewer than they say
+        if now != resource.RLIM_INFINITY and now < count:
+            with suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (count, most))
+                return
 
 
 def _header(held: bytes | mmap.mmap) -> tuple[dict[str, Any], int]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from generator.addresses import anchor, folder, neuron_page
-from generator.pages.common import ModelContext, absolute
+from generator.addresses import NEURONS, anchor, folder, neuron_page, section
+from generator.pages.common import Link, ModelContext, absolute
 from generator.records import Branch, LayerFacts, ModelFacts
 
 
-@dataclass(frozen=True)
-class AliasPage:
+class AliasPage(NamedTuple):
     """A second address of a neuron or a layer, leading to the first."""
 
     root: str
@@ -19,6 +18,7 @@ class AliasPage:
     same_as: str
     href: str
     canonical: str
+    neurons: tuple[tuple[str, Link], ...] = ()  # of a page for all neurons of a branch: place on it, and where the neuron is
 
 
 def aliased(model: ModelFacts) -> Iterator[tuple[LayerFacts, Branch]]:
@@ -45,10 +45,28 @@ def alias_pages(context: ModelContext) -> Iterator[tuple[str, AliasPage]]:
         layer, there, where = facts.layer.address, folder(facts.layer.address), folder(branch.address)
         index = f"{there}/index.html"
         yield f"{where}/index.html", _alias(context, branch.address, layer, index, f"#{anchor(branch.start)}")
+        if context.atlas.per_layer:
+            yield f"{where}/{NEURONS}", _joined(context, facts, branch)
+            continue
         for unit in branch_units(facts, branch):
             own = unit - branch.start
             page = _alias(context, f"{branch.address}:{own}", f"{layer}:{unit}", neuron_page(layer, unit, facts.layer.neurons))
             yield neuron_page(branch.address, own, branch.stop - branch.start), page
+
+
+def _joined(context: ModelContext, facts: LayerFacts, branch: Branch) -> AliasPage:
+    """The page that leads from the neurons of a branch to their places on the page of the concat's."""
+    layer, view = facts.layer.address, context.views[facts.layer.address]
+    links = [
+        (section(unit - branch.start), Link(f"../{view.page(unit)}", f"{branch.address}:{unit - branch.start}"))
+        for unit in branch_units(facts, branch)
+    ]
+    return _alias(context, branch.address, layer, f"{folder(layer)}/{NEURONS}")._replace(neurons=tuple(links))
+
+
+def count_aliases(facts: LayerFacts, branch: Branch, per_layer: bool) -> int:
+    """How many of these pages a branch has."""
+    return 2 if per_layer else 1 + len(branch_units(facts, branch))
 
 
 def _alias(context: ModelContext, address: str, same_as: str, path: str, mark: str = "") -> AliasPage:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -22,8 +21,7 @@ class Link(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True)
-class Common:
+class Common(NamedTuple):
     """What every page has."""
 
     root: str  # relative way to the folder of the site
@@ -38,6 +36,8 @@ class Common:
     previous: Link | None = None
     following: Link | None = None
     up: Link | None = None
+    section: str = ""  # id of this part of a page, where it is no page of its own
+    headings: tuple[str, str, str] = ("h1", "h2", "h3")  # elements of its headings, by level
     card: str = ""  # absolute address of the picture shown beside a link to this page; '' without a site_url or a picture
 
 
@@ -48,7 +48,8 @@ def absolute(site_url: str, path: str) -> str:
 
 def places_of(atlas: AtlasFacts) -> Places:
     """Everything that a text may link to."""
-    return Places(places_of_models(atlas.models), {family.name.lower(): family.file for family in atlas.families})
+    files = {family.name.lower(): family.file for family in atlas.families}
+    return Places(places_of_models(atlas.models), files, atlas.per_layer)
 
 
 def places_of_models(models: tuple[ModelFacts, ...]) -> dict[str, dict[str, LayerPlace]]:
@@ -75,12 +76,14 @@ def families_by_neuron(atlas: AtlasFacts, model: ModelFacts) -> dict[tuple[str, 
 class ModelContext:
     """A model and what its pages share: the views of its layers, its provenance, its place in the atlas."""
 
-    def __init__(self, atlas: AtlasFacts, model: ModelFacts) -> None:
+    def __init__(self, atlas: AtlasFacts, model: ModelFacts, places: Places | None = None) -> None:
+        """`places`: what notes may link to, where that is more than `atlas` holds."""
         self.atlas, self.model, self.folder = atlas, model, folder(model.name)
-        self.places = places_of(atlas)
+        self.places = places or places_of(atlas)
         self.families = families_by_neuron(atlas, model)
         self.notes = {(note.layer, note.unit): note for note in atlas.notes if note.model == model.name}
-        self.views = layer_views(model, self.families)
+        self.views = layer_views(model, self.families, atlas.per_layer)
+        self.headings = ("h2", "h3", "h4") if atlas.per_layer else ("h1", "h2", "h3")  # of what is said of a neuron
         self.provenance = wording.provenance_line(model.provenance)
 
     def model_common(self) -> Common:

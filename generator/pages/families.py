@@ -10,6 +10,7 @@ from markupsafe import Markup
 from generator.addresses import FAMILIES
 from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext, absolute, places_of
+from generator.pages.faces import Switch, switch_of
 from generator.pages.multiples import Face
 from generator.pages.strips import STRIP, STRIP_SIZE, Tile, spread
 from generator.pages.views import IN_STRIP, link
@@ -44,6 +45,7 @@ class FamiliesPage:
     common: Common
     families: tuple[FamilyEntry, ...]
     styles: tuple[Markup, ...]
+    switch: Switch  # of the faces in its strips
 
 
 def families_page(atlas: AtlasFacts, contexts: Sequence[ModelContext]) -> FamiliesPage:
@@ -61,7 +63,8 @@ def families_page(atlas: AtlasFacts, contexts: Sequence[ModelContext]) -> Famili
         canonical=absolute(atlas.site_url, f"{FAMILIES}/index.html"),
         description=f"Families of neurons in {atlas.title}",
     )
-    return FamiliesPage(common, tuple(entries), context.styles("f", STRIP_SIZE, IN_STRIP, context.layers_of(atlas.families)))
+    layers = context.layers_of(atlas.families)
+    return FamiliesPage(common, tuple(entries), context.styles("f", STRIP_SIZE, IN_STRIP, layers), context.switch(layers))
 
 
 class FamilyContext:
@@ -102,6 +105,10 @@ class FamilyContext:
     def styles(self, kind: str, size: float, tile: str, places: Sequence[Place]) -> tuple[Markup, ...]:
         """The rules that show faces in the figures of one kind."""
         return tuple(self.face(kind, place).style(size, tile) for place in dict.fromkeys(places))
+
+    def switch(self, places: Sequence[Place]) -> Switch:
+        """The faces that one may ask for where these layers are shown."""
+        return switch_of(self.face("", place).view.faces for place in dict.fromkeys(places))
 
     def summary(self, family: Family) -> str:
         """How many neurons of which layers."""

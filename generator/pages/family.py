@@ -14,6 +14,7 @@ from generator.analyses.connections import strengths, top
 from generator.analyses.flow import Flow, flow
 from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext, absolute, worded
+from generator.pages.faces import Switch
 from generator.pages.families import FamilyContext, MemberGroup, Place
 from generator.pages.multiples import CELL_SIZE, IN_HEAD, Multiples, multiples
 from generator.pages.views import IN_STRIP, ROW_SIZE
@@ -79,6 +80,7 @@ class FamilyPage:
     flows: tuple[FlowGroup, ...]
     figures: tuple[Figure, ...]
     styles: tuple[Markup, ...]
+    switch: Switch  # of the faces in its grids, tables and figures
 
 
 class Meeting(NamedTuple):
@@ -130,6 +132,7 @@ class _Page:
                 *context.styles("m", CELL_SIZE, IN_HEAD, pictured),
                 *(figure.multiples.style for figure in figures),
             ),
+            switch=context.switch((*context.layers_of((family,)), *self.in_tables, *pictured)),
         )
 
     def common(self) -> Common:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +14,7 @@ MARK = 2  # height of that line
 FEWEST = 6  # connections; fewer the table itself shows at a glance
 
 
-@dataclass(frozen=True)
-class Histogram:
+class Histogram(NamedTuple):
     """All connections of a neuron with one layer, by their norm."""
 
     bars: str  # path of the outline
@@ -24,39 +22,72 @@ class Histogram:
     caption: str
 
 
-def histogram(largest: Largest, kernels: np.ndarray, unit: int) -> Histogram | None:
-    """How the norms of a neuron's table are spread, those left out among them; None where that is not known or there are few.
+class Histograms:
+    """How the norms of the tables of many neurons are spread, those left out among them.
 
-    kernels: float32 `[rank, row, col]`, those of the table. Where they have weights at one position alone there was nothing to
-    shuffle, and there is no noise floor. Heights go by the square root of the count, so that a single connection stays visible
-    beside hundreds.
+    Heights go by the square root of the count, so that a single connection stays visible beside hundreds.
     """
-    if largest.spread is None or largest.reach is None or largest.floor is None:
-        return None
-    counts, reach, floor = largest.spread[unit], float(largest.reach[unit]), float(largest.floor[unit])
-    if not 0 < reach < np.inf or counts.sum() < FEWEST:
-        return None
-    norms = largest.norm[unit]
-    norms = norms[np.isfinite(norms) & (norms > 0)]
-    shuffled = np.count_nonzero((kernels != 0).any(0)) > 1 and np.isfinite(floor)
-    every = largest.norm.shape[1] + largest.left_out
-    count = f"{int(counts.sum()):,} norms" + (" above zero" if counts.sum() < every else "")
-    caption = _caption(count, reach, norms, largest.left_out, floor if shuffled else None)
-    marks = _floor_line(floor / reach) if shuffled else ""
-    if largest.left_out and norms.size:
-        marks += _shown_line(float(norms.min()) / reach)
-    return Histogram(_outline(counts), marks, caption)
+
+    def __init__(self, largest: Largest, picked: slice | np.ndarray, norm: np.ndarray, kernels: np.ndarray) -> None:
+        """`picked` neurons of a layer; norm `[neuron, rank]` and kernels `[neuron, rank, row, col]` are theirs alone."""
+        self.known = largest.spread is not None and largest.reach is not None and largest.floor is not None
+        if largest.spread is None or largest.reach is None or largest.floor is None:
+            return
+        counts, reach, floor = (np.asarray(values)[picked] for values in (largest.spread, largest.reach, largest.floor))
+        self.left_out, self.every = largest.left_out, norm.shape[1] + largest.left_out
+        shown = np.isfinite(norm) & (norm > 0)
+        self.total = counts.sum(1).tolist()
+        self.heights, self.reach, self.floor = heights(counts), reach.tolist(), floor.tolist()
+        self.shown = shown.sum(1).tolist()
+        self.least = np.where(shown, norm, np.inf).min(1, initial=np.inf).tolist()
+        self.above = (shown & (norm > floor[:, None])).sum(1).tolist()
+        # where they have weights at one position alone there was nothing to shuffle, and there is no noise floor
+        self.shuffled = (((kernels != 0).any(1).sum((1, 2)) > 1) & np.isfinite(floor)).tolist()
+
+    def of(self, neuron: int) -> Histogram | None:
+        """That of one neuron; None where it is not known or there are few connections."""
+        if not self.known or not 0 < self.reach[neuron] < np.inf or self.total[neuron] < FEWEST:
+            return None
+        reach, some = self.reach[neuron], self.left_out > 0 and self.shown[neuron] > 0
+        marks = _floor_line(self.floor[neuron] / reach) if self.shuffled[neuron] else ""
+        marks += _shown_line(self.least[neuron] / reach) if some else ""
+        return Histogram(_outline(self.heights[neuron].tolist()), marks, self._caption(neuron, some))
+
+    def _caption(self, neuron: int, some: bool) -> str:
+        """What the drawing shows, in one line; `some`: whether it shows a part of the connections."""
+        total, reach, floor = self.total[neuron], self.reach[neuron], self.floor[neuron]
+        said = f"All {total:,} norms{' above zero' if total < self.every else ''}, up to {wording.plain(reach)}. "
+        said += "Underlined: shown. " if some else ""
+        if not self.shuffled[neuron]:
+            return said[:-1]
+        above = self.above[neuron]
+        more = " or more" if self.left_out and above == self.shown[neuron] else ""
+        line = "Line: noise floor" if floor <= reach else "Noise floor"
+        return f"{said}{line} {wording.plain(floor)}, {above or 'none'}{more} above."
 
 
-def _outline(counts: np.ndarray) -> str:
-    """Bars of `counts` as one outline, neighbours of the same height in one stroke."""
-    heights = np.rint(HEIGHT * np.sqrt(counts / counts.max())).astype(int)
-    heights = np.where(counts > 0, np.maximum(heights, 1), 0).tolist()
-    wide, path, level = WIDTH // len(counts), f"M0 {HEIGHT}", 0
-    for height, run in groupby(heights):
-        path += (f"v{level - height}" if height != level else "") + f"h{wide * len(list(run))}"
-        level = height
-    return path + (f"V{HEIGHT}" if level else "")
+def heights(counts: np.ndarray) -> np.ndarray:
+    """Heights of the bars of counts `[neuron, bin]`, int of the same shape: none above zero is lost."""
+    most = np.maximum(counts.max(1, keepdims=True, initial=0), 1)
+    drawn = np.rint(HEIGHT * np.sqrt(counts / most)).astype(np.int64)
+    return np.where(counts > 0, np.maximum(drawn, 1), 0)
+
+
+_STEPS = {step: f"v{step}" for step in range(-HEIGHT, HEIGHT + 1)}
+
+
+def _outline(bars: list[int]) -> str:
+    """Bars of these heights as one outline, neighbours of the same height in one stroke."""
+    wide, path, level, run = WIDTH // len(bars), [f"M0 {HEIGHT}"], 0, 0
+    for height in bars:
+        if height != level:
+            if run:
+                path.append(f"h{run}")
+            path.append(_STEPS[level - height])
+            level, run = height, 0
+        run += wide
+    path.append(f"h{run}V{HEIGHT}" if level else f"h{run}")
+    return "".join(path)
 
 
 def _floor_line(place: float) -> str:
@@ -68,16 +99,3 @@ def _shown_line(place: float) -> str:
     """A bar below the range from `place`, 0..1, to the end."""
     start = min(round(WIDTH * place), WIDTH - 1)
     return f"M{start} {HEIGHT}H{WIDTH}v{MARK}H{start}z"
-
-
-def _caption(count: str, reach: float, shown: np.ndarray, left_out: int, floor: float | None) -> str:
-    """What the drawing shows, in one line."""
-    said = [f"All {count}, up to {wording.plain(reach)}"]
-    if left_out and shown.size:
-        said.append("Underlined: shown")
-    if floor is not None:
-        above = int((shown > floor).sum())
-        more = " or more" if left_out and above == shown.size else ""
-        line = "Line: noise floor" if floor <= reach else "Noise floor"
-        said.append(f"{line} {wording.plain(floor)}, {above or 'none'}{more} above")
-    return ". ".join(said) + "."

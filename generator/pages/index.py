@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from generator.pages.common import Common, Link, ModelContext, absolute
+from generator.pages.faces import Switch, switch_of
 from generator.pages.model import summary
 from generator.pages.strips import LayerEntry, layer_entry, spread, strip_style
 from generator.records import AtlasFacts
@@ -32,12 +33,12 @@ class IndexPage:
     description: str
     models: tuple[ModelEntry, ...]
     styles: tuple[Markup, ...]
-    responses: bool  # whether its strips can show feature visualizations
+    switch: Switch  # that its strips can show
 
 
 def index_page(atlas: AtlasFacts, contexts: Sequence[ModelContext]) -> IndexPage:
     """The first page: every model with a few of its layers."""
-    entries, styles = [], []
+    entries, styles, shown_faces = [], [], []
     for number, context in enumerate(contexts):
         css = f"m{number}"
         pictured = [facts for facts in context.model.layers if facts.faces.pixels.size]
@@ -46,8 +47,8 @@ def index_page(atlas: AtlasFacts, contexts: Sequence[ModelContext]) -> IndexPage
         layers = tuple(layer_entry(context, facts, f"{context.folder}/", css) for facts in picked)
         entries.append(ModelEntry(Link(f"{context.folder}/index.html", context.model.name), summary(context.model), layers))
         styles += [strip_style(context, facts, f"{context.folder}/", css) for facts in picked]
+        shown_faces += [context.views[facts.layer.address].faces for facts in picked]
     shown_first = contexts[0].showpiece() if contexts else ""
     about = atlas.description or f"{atlas.title}: the weights of neural networks, a page for every neuron"
     common = Common("", atlas.title, (), atlas.title, absolute(atlas.site_url, "index.html"), about, card=shown_first)
-    responses = any(layer.looks for context in contexts for layer in context.model.layers)
-    return IndexPage(common, atlas.description, tuple(entries), tuple(styles), responses)
+    return IndexPage(common, atlas.description, tuple(entries), tuple(styles), switch_of(shown_faces))

@@ -23,12 +23,13 @@ def jump_script(atlas: AtlasFacts) -> bytes:
     the last unit of each run that has, `[0, -1]` where none has. An alias that begins with a full stop follows the layer's
     address. A branch is `[address, start, stop]`; `labels` is 1 + a place in the list of that name, 0 without class names.
     `families` holds `[name, file]`, `others` pages as `[name, address]`. Neurons of layers over `flat` lie in a folder for
-    each `block` of them.
+    each `block` of them; where `joined` is 1 those of a layer stand on one page.
     """
     labels = list(dict.fromkeys(facts.labels for model in atlas.models for facts in model.layers if facts.labels))
     data = {
         "flat": FLAT,
         "block": BLOCK,
+        "joined": int(atlas.per_layer),
         "models": [
             [model.name, _folder(model.name), [_layer(facts, labels) for facts in model.layers]] for model in atlas.models
         ],

@@ -12,10 +12,10 @@ from markupsafe import Markup
 from generator.addresses import pair_file
 from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext
-from generator.pages.responses import response_style
+from generator.pages.faces import Switch, switch_of
 from generator.pages.sifting import Sifting, family_units, sifting
 from generator.pages.strips import Tile, median_explained
-from generator.pages.views import IN_STRIP, LayerView, link, sprite_style
+from generator.pages.views import IN_STRIP, LayerView, face_style, link
 from generator.records import Faces, LayerFacts, Pair
 
 GRID_SIZES = ((128, 72), (512, 48), (1 << 30, 36))  # CSS pixels of a face on its layer's page, up to so many neurons
@@ -59,7 +59,7 @@ class LayerPage:
     refused: tuple[str, ...]
     css: str
     styles: tuple[Markup, ...]
-    responses: bool  # whether its grid can show feature visualizations
+    switch: Switch  # that its grid can show
 
 
 def layer_page(context: ModelContext, place: int) -> LayerPage:
@@ -83,8 +83,8 @@ def layer_page(context: ModelContext, place: int) -> LayerPage:
         writes=tuple(_neighbour(context, pair, pair.weights.target) for pair in facts.writes),
         refused=facts.refused,
         css="named g" if facts.labels else "g",
-        styles=(sprite_style("g", view.grid, "faces.png", target, IN_STRIP) + response_style(facts, "g", target),),
-        responses=facts.looks is not None,
+        styles=(face_style("g", view, "", (target,), IN_STRIP, large=True),),
+        switch=switch_of([view.faces]),
     )
 
 

@@ -12,6 +12,7 @@ from generator.addresses import pair_file
 from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext
 from generator.pages.drawing import Box, Edge, drawing
+from generator.pages.faces import Switch, switch_of
 from generator.pages.strips import LayerEntry, layer_entry, median_explained, strip_style
 from generator.records import LayerFacts, ModelFacts, Pair
 
@@ -41,7 +42,7 @@ class ModelPage:
     rows: tuple[LayerRow, ...]
     layers: tuple[LayerEntry, ...]
     styles: tuple[Markup, ...]
-    responses: bool  # whether its strips can show feature visualizations
+    switch: Switch  # that its strips can show
 
 
 def model_page(context: ModelContext) -> ModelPage:
@@ -64,7 +65,7 @@ def model_page(context: ModelContext) -> ModelPage:
         rows=tuple(layer_row(context, layer) for layer in model.layers),
         layers=tuple(layer_entry(context, layer, "", "m") for layer in model.layers),
         styles=tuple(strip_style(context, layer, "", "m") for layer in model.layers),
-        responses=any(layer.looks for layer in model.layers),
+        switch=switch_of(context.views[layer.layer.address].faces for layer in model.layers),
     )
 
 

@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from generator.analyses.connections import sign_word, strengths
 from generator.pages import wording
-from generator.pages.views import LayerView, place, scale_to, sprite_style
-from generator.pictures import data_uri, kernel_strip, symmetric_limit
+from generator.pages.views import ROW_SIZE, LayerView, face_style, place, scale_to
+from generator.pictures import data_uri
 from generator.records import Weights
+from generator.sheets import kernel_strip, symmetric_limit
 
 CELL_SIZE = 36  # CSS pixels of a kernel and of a face beside it
 
@@ -59,7 +60,7 @@ class Face(NamedTuple):
 
     def style(self, size: float, tile: str = IN_HEAD) -> Markup:
         """The rule that cuts these faces from their layer's sprite."""
-        return sprite_style(self.css, self.view.grid, f"{self.prefix}{self.view.folder}/faces.png", size, tile)
+        return face_style(self.css, self.view, f"{self.prefix}{self.view.folder}/", (size,), tile, size > ROW_SIZE)
 
 
 def multiples(
@@ -109,21 +110,18 @@ def _rows(
     """A row for each neuron that reads; `kernels` `[row, column, row, col]` lie in the strip in this order."""
     norms = strengths(kernels).tolist()
     positive, negative = np.maximum(kernels, 0).sum((2, 3)).tolist(), np.minimum(kernels, 0).sum((2, 3)).tolist()
+    place = 0
     for row, unit in enumerate(units):
-        cells = []
+        linked = unit in reader.view.chosen
+        opening = f"<a href={reader.prefix}{reader.view.page(unit)} style=--k:" if linked else "<span style=--k:"
+        closing = "</a>" if linked else "</span>"  # its row's head leads to the neuron too, so tabbing passes it over
+        mute, cells = " tabindex=-1" if linked else "", []
         for column, source in enumerate(inputs):
             word = sign_word(positive[row][column], negative[row][column])
-            said = f"{weights.target}:{unit} reads {weights.source}:{source}, norm {wording.plain(norms[row][column])}, {word}"
-            cells.append(_cell(reader, unit, source, row * len(inputs) + column, said))
+            said = f"{unit} reads {source}, norm {wording.plain(norms[row][column])}, {word}"
+            cells.append(Markup(f'{opening}{place} title="{said}"{mute}>{source}{closing}'))
+            place += 1
         yield MultiplesRow(reader.link(unit), tuple(cells))
-
-
-def _cell(reader: Face, unit: int, source: int, place: int, said: str) -> Markup:
-    """One kernel of the strip, leading to the neuron that reads: its row's head does so too, so tabbing passes it over."""
-    if unit not in reader.view.chosen:
-        return Markup('<span style=--k:{} title="{}">{}</span>').format(place, said, source)
-    address = reader.prefix + reader.view.page(unit)
-    return Markup('<a href="{}" style=--k:{} title="{}" tabindex=-1>{}</a>').format(address, place, said, source)
 
 
 def _kernel_rule(name: str, kernels: np.ndarray, limit: float, target: float) -> Markup:

@@ -17,8 +17,8 @@ FRAME = (640, 480)  # CSS pixels, width and height, of the frame until the page 
 
 
 def has_oembed(atlas: AtlasFacts, address: str) -> bool:
-    """Whether the neurons of a layer have oEmbed files: where the spec names it and the site has an address."""
-    return bool(atlas.site_url) and any(fits(address, pattern) for pattern in atlas.oembed)
+    """Whether the neurons of a layer have oEmbed files: if the spec names it, the site has an address, each its page."""
+    return bool(atlas.site_url) and not atlas.per_layer and any(fits(address, pattern) for pattern in atlas.oembed)
 
 
 def count_oembed(atlas: AtlasFacts) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import gcd
 from typing import NamedTuple
 
@@ -11,24 +11,26 @@ import numpy as np
 from markupsafe import Markup
 
 from generator.addresses import FAMILIES, pair_file, pair_picture
-from generator.analyses.matrix import binned, by_sign, norms_and_lean, strongest
+from generator.analyses.matrix import binned, by_sign, strongest
 from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext, absolute
+from generator.pages.faces import Switch, switch_of
 from generator.pages.multiples import Face, Multiples, multiples
 from generator.pages.views import LayerView, link
-from generator.pictures import data_uri, png, signed_colours
+from generator.pictures import NOT_A_NUMBER, data_uri, indexed_png, png, signed_colours
 from generator.records import Family, Pair
 
 SIDE = 512  # pixels of the matrix either way, at most; shown at this many CSS pixels or a little under
 LARGEST_STEP = 40  # CSS pixels of one connection, at most
 LEVELS = (15, 10, 7)  # steps from zero to the full colour: enough for the eye; fewer where the picture would be too large
-BYTES = 150_000  # of the picture
+BYTES = 100_000  # of the picture
+FEW = 4096  # pixels up to which true colours may make the smaller file
 FULL = 0.99  # the share of the connections that the colours tell apart; the rest have the full colour
 TICK = 52  # CSS pixels of an axis for each face that stands at it
 TICKS = 8  # faces on an axis, at most: as many as a phone has room for
 TICK_SIZE = 28  # CSS pixels of such a face
 IN_TICKS = ">*::before"
-COUNT = 24  # rows and columns of kernels
+COUNT = 20  # rows and columns of kernels
 CELL = 30  # CSS pixels of a kernel, so that so many stand side by side
 TOLD = 0.98  # the share of these kernels whose weights the colours tell apart
 FAMILY_FIGURES = 3  # families with families on one page; a family's own page has more
@@ -84,6 +86,7 @@ class PairPage:
     more_families: str
     how: str  # how the kernels came about
     styles: tuple[Markup, ...]
+    switch: Switch  # of the faces at its sides
 
 
 class PairPages:
@@ -108,7 +111,7 @@ class _Page:
         self.context, self.place, self.number, self.pair = context, place, number, pair
         self.weights = pair.weights
         self.scaled = context.atlas.scaled_by_source
-        self.norms, self.lean = norms_and_lean(pair.weights, self.scaled)
+        self.norms, self.lean = pair.norms, pair.lean
         with np.errstate(all="ignore"):
             self.signed = self.norms * self.lean
             self.square = np.nan_to_num(np.square(self.norms.astype(np.float64)), nan=0.0, posinf=0.0)
@@ -134,6 +137,7 @@ class _Page:
             more_families=f"{wording.counted(left, 'more pair')} of families." if left else "",
             how=wording.how_obtained(self.weights),
             styles=self.styles(([figure] if figure else []) + list(figures)),
+            switch=switch_of([self.target_view.faces, self.source_view.faces]),
         )
 
     def picture(self) -> bytes:
@@ -147,8 +151,7 @@ class _Page:
         at = next(index for index, pair in enumerate(every) if pair is self.pair)
         path = f"{context.folder}/{self.target_view.folder}/{pair_file(weights.source)}"
         home = context.layer_common(self.place)
-        return replace(
-            home,
+        return home._replace(
             title=f"{weights.target} reading {weights.source} · {context.model.name}",
             trail=(*home.trail, Link("index.html", weights.target)),
             here=f"from {weights.source}",
@@ -287,8 +290,15 @@ def matrix_png(signed: np.ndarray, limit: float, bins: tuple[int, int]) -> bytes
     shown = shown.repeat(high // square, 0).repeat(wide // square, 1)
     with np.errstate(all="ignore"):
         part = np.clip(shown / limit, -1, 1) if limit > 0 else np.where(np.isnan(shown), np.nan, 0.0)
-    files = (png(signed_colours(np.rint(part * levels) / levels, 1.0)) for levels in LEVELS)
-    return next((one for one in files if len(one) <= BYTES), b"") or png(signed_colours(np.rint(part), 1.0))
+    files = (_in_levels(part, levels) for levels in LEVELS)
+    return next((one for one in files if len(one) <= BYTES), b"") or _in_levels(part, 1)
+
+
+def _in_levels(part: np.ndarray, levels: int) -> bytes:
+    """Strengths -1..1 or NaN `[row, col]` as a PNG file, in so many steps from zero to either end."""
+    palette = np.concatenate([signed_colours(np.arange(-levels, levels + 1) / levels, 1.0), NOT_A_NUMBER[None]])
+    steps = np.nan_to_num(np.rint(part * levels) + levels, nan=2 * levels + 1).astype(np.uint8)
+    return indexed_png(steps, palette, level=6) if steps.size > FEW else png(palette[steps])
 
 
 def full_colour(signed: np.ndarray) -> float:

@@ -3,58 +3,56 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from generator.pages import wording
 from generator.pages.views import LayerView, link
-from generator.records import LayerFacts, Statistics
+from generator.records import LayerFacts
 
 
-class Fact(NamedTuple):
-    """A number of a neuron, in words."""
-
-    name: str
-    value: str
-
-
-def facts_of(statistics: Statistics | None, unit: int) -> tuple[Fact, ...]:
-    """The statistics of one neuron; what is not a number is left out."""
-    if statistics is None:
-        return ()
-    given = (
-        ("norm", statistics.norm, wording.plain),
-        ("sparsity", statistics.sparsity, "{:.2f}".format),
-        ("positive", statistics.positive, wording.percent),
-        ("exact zeros", statistics.zeros, _zeros),
-        ("bias", statistics.bias, wording.plain),
-        ("batch-norm scale", statistics.norm_scale, wording.plain),
-    )
-    told = ((name, float(values[unit]), say) for name, values, say in given if values is not None)
-    return tuple(Fact(name, say(value)) for name, value, say in told if math.isfinite(value))
-
-
-def _zeros(share: float) -> str:
-    return wording.percent(share) if share else "none"
-
-
-class Alike:
-    """The neurons that a layer's neurons are like, as links from their pages: face, name and cosine."""
+class Standing:
+    """What a layer's neurons are in numbers, and which of them are alike, as markup."""
 
     def __init__(self, facts: LayerFacts, view: LayerView) -> None:
         self.statistics, units = facts.statistics, range(facts.layer.neurons if facts.statistics else 0)
-        names = [f"{unit} {facts.labels[unit]}" if facts.labels else f"{unit}" for unit in units]
-        self.opened = [link(view, unit, None)[0] + name for unit, name in zip(units, names, strict=True)]
-        self.closed = ["</a>" if unit in view.chosen else "</span>" for unit in units]
+        names = [f"{unit} {escape(facts.labels[unit])}" if facts.labels else f"{unit}" for unit in units]
+        self.opened = [f"{link(view, unit, None)[0]}{name} <small>" for unit, name in zip(units, names, strict=True)]
+        self.closed = ["</small></a>" if unit in view.chosen else "</small></span>" for unit in units]
 
-    def of(self, unit: int) -> tuple[Markup, ...]:
-        """Those that one neuron is like, most alike first."""
+    def numbers(self, unit: int) -> Markup:
+        """The statistics of one neuron, term by term; what is not a number is left out."""
+        found = self.statistics
+        if found is None:
+            return Markup("")
+        told = (
+            ("norm", found.norm, wording.plain),
+            ("sparsity", found.sparsity, _hundredths),
+            ("positive", found.positive, wording.percent),
+            ("exact zeros", found.zeros, _zeros),
+            ("bias", found.bias, wording.plain),
+            ("batch-norm scale", found.norm_scale, wording.plain),
+        )
+        known = [(name, float(values[unit]), say) for name, values, say in told if values is not None]
+        return Markup(
+            "".join([f"<div><dt>{name}<dd>{say(value)}</div>\n" for name, value, say in known if math.isfinite(value)])
+        )
+
+    def alike(self, unit: int) -> Markup:
+        """Links to the neurons that one is like, most alike first: face, name and cosine."""
         if self.statistics is None:
-            return ()
+            return Markup("")
         others, cosines = self.statistics.alike[unit].tolist(), self.statistics.cosine[unit].tolist()
-        found = [(other, cosine) for other, cosine in zip(others, cosines, strict=True) if other >= 0]
-        return tuple(self.opened[one] + Markup(f" <small>{_cosine(cosine)}</small>{self.closed[one]}") for one, cosine in found)
+        found = zip(others, cosines, strict=True)
+        return Markup("".join([f"{self.opened[one]}{_cosine(cosine)}{self.closed[one]}" for one, cosine in found if one >= 0]))
+
+
+def _hundredths(share: float) -> str:
+    return f"{share:.2f}"
+
+
+def _zeros(share: float) -> str:
+    return str(escape(wording.percent(share))) if share else "none"
 
 
 def _cosine(value: float) -> str:

@@ -10,8 +10,7 @@ from markupsafe import Markup
 
 from generator.pages import wording
 from generator.pages.common import Link, ModelContext
-from generator.pages.responses import response_style
-from generator.pages.views import IN_STRIP, link, sprite_style
+from generator.pages.views import IN_STRIP, face_style, link
 from generator.records import Faces, LayerFacts
 
 STRIP = 18  # faces that stand for a layer on the model's page
@@ -57,9 +56,7 @@ def layer_entry(context: ModelContext, facts: LayerFacts, prefix: str, css: str)
 def strip_style(context: ModelContext, facts: LayerFacts, prefix: str, css: str) -> Markup:
     """The rule that shows the faces of one layer's strip."""
     view = context.views[facts.layer.address]
-    name, where = f"{css}{view.css}", f"{prefix}{view.folder}/"
-    weights = sprite_style(name, view.grid, f"{where}faces.png", STRIP_SIZE, IN_STRIP)
-    return weights + response_style(facts, name, STRIP_SIZE, where)
+    return face_style(f"{css}{view.css}", view, f"{prefix}{view.folder}/", (STRIP_SIZE,), IN_STRIP)
 
 
 def median_explained(faces: Faces) -> str:

@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from generator.pages.facetwin import faces_said, numbers, pushes_said
+from generator.pages.sharing import asked, is_large, shared
 from generator.records import Largest, LayerFacts, ModelFacts, Pair, Statistics
-
-DIGITS = 4  # significant digits kept of each number: more than any page shows
 
 
 def layer_json(model: ModelFacts, facts: LayerFacts) -> bytes:
     """`layer.json` of one layer. Every list runs over `units`, the neurons that have pages, unless its name says otherwise."""
+    show, facts = asked(facts), shared(facts)
     layer, units = facts.layer, facts.chosen
     given = model.provenance
     said = {
         "model": model.name,
-        "weights": {"source": given.source, "file": given.weights, "sha256": given.sha256, "versions": dict(given.versions)},
+        "weights": {"source": given.source, "file": given.weights, "versions": dict(given.versions)},
         "layer": layer.address,
         "kind": layer.kind,
         "neurons": layer.neurons,
@@ -31,9 +32,11 @@ def layer_json(model: ModelFacts, facts: LayerFacts) -> bytes:
         "units": units.tolist(),
         "labels": [facts.labels[unit] for unit in units.tolist()] if facts.labels else [],
         "picture": _picture(facts, units),
+        "faces": faces_said(facts, units),
+        "pushes": None if facts.pushes is None else pushes_said(facts.pushes, units),
         "statistics": None if facts.statistics is None else _statistics(facts.statistics, units),
-        "reads": [_table(pair, pair.reads, units) for pair in facts.reads],
-        "writes": [_table(pair, pair.writes, units) for pair in facts.writes],
+        "reads": [_table(pair, pair.reads, units, show) for pair in facts.reads],
+        "writes": [_table(pair, pair.writes, units, show) for pair in facts.writes],
         "refused": facts.refused,
     }
     text = json.dumps(said, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -61,7 +64,7 @@ def _statistics(found: Statistics, units: np.ndarray) -> dict[str, Any]:
     return said | {"place": found.place[units].tolist()}
 
 
-def _table(pair: Pair, largest: Largest, units: np.ndarray) -> dict[str, Any]:
+def _table(pair: Pair, largest: Largest, units: np.ndarray, show: int) -> dict[str, Any]:
     """The largest connections with one neighbouring layer; lists of lists run over units, then ranks."""
     weights, other = pair.weights, largest.other[units]
     said = {
@@ -80,28 +83,11 @@ def _table(pair: Pair, largest: Largest, units: np.ndarray) -> dict[str, Any]:
         "inhibition": numbers(largest.inhibition[units]),
         "share": numbers(largest.share[units]),
     }
-    for name in ("spread", "reach", "floor"):
-        values = getattr(largest, name)
-        if values is not None:
-            said[name] = values[units].tolist() if name == "spread" else numbers(values[units])
+    if is_large(largest, show):
+        said |= {"spread": largest.spread[units].tolist(), "reach": numbers(largest.reach[units])}
+        said["floor"] = numbers(largest.floor[units])
     if weights.cancellation is not None:
         here = np.broadcast_to(units[:, None], other.shape)
         ends = (here, other) if largest.direction == "reads" else (other, here)
         said["cancellation"] = numbers(weights.cancellation[ends])
     return said
-
-
-def numbers(values: np.ndarray) -> Any:
-    """Numbers to DIGITS significant digits as (lists of) floats; what is not finite is None."""
-    values = np.asarray(values, np.float64)
-    finite = np.isfinite(values)
-    safe = np.where(finite, values, 0.0)
-    with np.errstate(divide="ignore"):
-        power = np.where(safe != 0, np.floor(np.log10(np.abs(safe))), 0.0)
-    places = np.clip(DIGITS - 1 - power, 0, 300)  # multiplying and dividing by a power of ten leaves the shortest decimal
-    rounded: np.ndarray = np.asarray(np.rint(safe * 10.0**places) / 10.0**places)
-    if finite.all():
-        return rounded.tolist()
-    told = rounded.astype(object)
-    told[~finite] = None
-    return told.tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from generator.records import Faces, Provenance, Replacement, Weights
 
@@ -37,9 +38,12 @@ def percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.0005 else "less than 0.1%"
 
 
+SMALL_SHARE = 0.0005  # of a share in a column; smaller ones would be told as zero
+
+
 def share_cell(share: float) -> str:
     """A share 0..1 in a column of per cents: always one decimal, so that the column lines up."""
-    if 0 < share < 0.0005:
+    if 0 < share < SMALL_SHARE:
         return "<0.1"
     return f"{100 * share:.1f}" if math.isfinite(share) else "NaN"
 
@@ -72,12 +76,33 @@ def aligned(number: float, places: int) -> str:
 
 def norm_cells(norms: Sequence[float]) -> list[str]:
     """The norms of one table, largest first: three digits of the largest, and no small one told as zero."""
-    largest = max((norm for norm in norms if math.isfinite(norm)), default=0.0)
+    largest = norms[0] if norms and norms[0] < math.inf else max((norm for norm in norms if math.isfinite(norm)), default=0.0)
     if 0 < largest < 1e-3:
         return [f"{norm:.1e}".replace("-", MINUS) for norm in norms]
     places = decimals(largest)
     least = 0.5 * 10.0**-places
-    return [f"<{10.0**-places:.{places}f}" if 0 < norm < least else f"{norm:.{places}f}" for norm in norms]
+    cells = fixed(norms, places)
+    if norms and min(norms) >= least:
+        return cells
+    small = f"<{10.0**-places:.{places}f}"
+    return [small if 0 < norm < least else cell for norm, cell in zip(norms, cells, strict=True)]
+
+
+def share_cells(shares: Sequence[float]) -> list[str]:
+    """Shares 0..1 as cells of a column of per cents."""
+    if shares and min(shares) >= SMALL_SHARE and math.isfinite(sum(shares)):
+        return fixed([100 * share for share in shares], 1)
+    return [share_cell(share) for share in shares]
+
+
+def fixed(numbers: Sequence[float], places: int) -> list[str]:
+    """Numbers with so many places after the point: many at once take a third of the time of one by one."""
+    return (_pattern(places, len(numbers)) % tuple(numbers)).split(" ") if numbers else []
+
+
+@cache
+def _pattern(places: int, count: int) -> str:
+    return " ".join([f"%.{places}f"] * count)
 
 
 def size(shape: tuple[int, int]) -> str:
@@ -133,7 +158,7 @@ def method_line(weights: Weights) -> str:
     behind = f"read behind {weights.read_at}" if weights.read_at != weights.source else ""
     parts = [part for part in (replaced_line(weights.replaced), behind) if part]
     if weights.direct:
-        return sentence("; ".join([f"the kernels of {weights.target}", *parts]))
+        return sentence("; ".join(["the kernels of the layer that reads", *parts]))
     return f"On the way: {'; '.join(parts)}." if parts else "Nothing on the way had to be replaced."
 
 
@@ -197,10 +222,7 @@ def face_how(faces: Faces, kind: str) -> str:
     return " ".join(sentence(part) for part in (faces.expanded, _HOW.get(faces.kind, "")) if part)
 
 
-_FACTORED = (
-    "its weights, a row for each position and a column for each input, approximated by maps that are nowhere negative, "
-    "times what each map reads of the inputs"
-)
+_FACTORED = "its weights, positions by inputs, approximated by maps nowhere negative times what each map reads of the inputs"
 _HOW = {
     "nmf": _FACTORED,
     "maps": _FACTORED,
@@ -216,7 +238,8 @@ def _shown(faces: Faces, factors: int) -> str:
 
 
 def provenance_line(provenance: Provenance) -> str:
-    """Where the weights came from, on one line."""
+    """Where the weights came from, on one line; their digest stands on the model's page, so that no other page tells of layers
+    that have nothing to do with it.
+    """
     versions = ", ".join(f"{package} {version}" for package, version in provenance.versions)
-    parts = (provenance.source, provenance.weights, f"SHA-256 {provenance.sha256[:12]}", versions)
-    return " · ".join(filter(None, parts))
+    return " · ".join(filter(None, (provenance.source, provenance.weights, versions)))

@@ -15,7 +15,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 CSS_URL = re.compile(r"""url\(\s*(?:"([^"]*)"|'([^']*)'|([^)\s]*))\s*\)""")
 CSS_IMPORT = re.compile(r"""@import\s+["']([^"']*)["']""")
-TABLE = re.compile(r"[rw]\d+")  # ids of tables of connections, counted in the order of layer.json
+TABLE = re.compile(r"(?:n\d+-)?[rw]\d+")  # ids of tables of connections, counted in the order of layer.json
 
 
 class Reference(NamedTuple):

@@ -15,7 +15,7 @@ from pathlib import Path
 from posixpath import dirname, normpath
 from urllib.parse import unquote, urlsplit
 
-from generator.addresses import NOT_FOUND, anchor, folder
+from generator.addresses import NEURONS, NOT_FOUND, anchor, folder
 from generator.publishing.htmlpage import Reference, Row, read_page, style_references
 from generator.publishing.mirrors import LayerNumbers, Layers, layer_numbers, mirror_problems, page_problems
 from generator.site import MARKER, SiteError
@@ -144,6 +144,9 @@ class Site:
 STATES = ("top", "embed")  # what a link may say behind the '#' that no element has for an id
 
 
+Neurons = dict[str, list[tuple[LayerNumbers, int, str]]]  # by page: layers, places in these, what ids of tables begin with
+
+
 def check_site(root: Path) -> Report:
     """Check the site in a folder.
 
@@ -154,7 +157,11 @@ def check_site(root: Path) -> Report:
         raise SiteError(f"{root}: no site is there (no index.html)")
     site = Site(root)
     layers = {(layer.model, layer.address): layer for layer in _layers(site)}
-    neurons = {layer.page(unit): (layer, at) for layer in layers.values() for at, unit in enumerate(layer.units)}
+    neurons: Neurons = {}
+    for layer in layers.values():
+        for at, unit in enumerate(layer.units):
+            page, _, mark = layer.page(unit).partition("#")
+            neurons.setdefault(page, []).append((layer, at, f"{mark}-" if mark else ""))
     for path in sorted(site.files):
         _check_file(site, path, layers, neurons)
     for layer in layers.values():
@@ -184,15 +191,16 @@ def _layers(site: Site) -> Iterator[LayerNumbers]:
         said = site.json(path)
         if said is not None:
             try:
-                yield layer_numbers(path.split("/")[0], said)  # type: ignore[arg-type]
+                joined = f"{dirname(path)}/{NEURONS}" in site.files
+                yield layer_numbers(path.split("/")[0], said, joined)  # type: ignore[arg-type]
             except (KeyError, TypeError, ValueError) as error:
                 site.problems.add(path, f"does not hold the numbers of a layer: {type(error).__name__}: {error}")
 
 
-def _check_file(site: Site, path: str, layers: Layers, neurons: dict[str, tuple[LayerNumbers, int]]) -> None:
+def _check_file(site: Site, path: str, layers: Layers, neurons: Neurons) -> None:
     """One file, by its kind."""
     if path.endswith(".html"):
-        _check_page(site, path, layers, neurons.get(path))
+        _check_page(site, path, layers, neurons.get(path, []))
     elif path.endswith(".css"):
         _refer_all(site, path, style_references(site.read(path).decode("utf-8", "replace")))
     elif path.endswith(".js"):
@@ -216,15 +224,16 @@ def _addresses(said: object, url: str) -> Iterator[str]:
         yield from re.findall(re.escape(url) + r"[^\s\"'<>]*", said)
 
 
-def _check_page(site: Site, path: str, layers: Layers, neuron: tuple[LayerNumbers, int] | None) -> None:
-    """A page: what it refers to, and its tables where it is a neuron's."""
+def _check_page(site: Site, path: str, layers: Layers, neurons: list[tuple[LayerNumbers, int, str]]) -> None:
+    """A page: what it refers to, and the tables of the neurons that it is about."""
     page = read_page(site.read(path))
     site.ids[path] = page.ids
     _refer_all(site, path, page.references)
-    if neuron:
-        tables = {name: [_from_root(site, row, path) for row in rows] for name, rows in page.tables.items()}
+    for layer, at, mark in neurons:
+        own = {name.removeprefix(mark): rows for name, rows in page.tables.items() if name.startswith(mark)}
+        tables = {name: [_from_root(site, row, path) for row in rows] for name, rows in own.items()}
         site.rows += sum(map(len, tables.values()))
-        for text in page_problems(layers, *neuron, tables):
+        for text in page_problems(layers, layer, at, tables):
             site.problems.add(path, text)
 
 
@@ -235,14 +244,18 @@ def _refer_all(site: Site, path: str, references: Iterable[Reference]) -> None:
 
 def _from_root(site: Site, row: Row, page: str) -> Row:
     """A row whose address is from the folder of the site."""
-    return row if row.address is None else row._replace(address=site.resolve(row.address, dirname(page))[0])
+    if row.address is None:
+        return row
+    path, mark = site.resolve(row.address, dirname(page))
+    return row._replace(address=f"{path}#{mark}" if mark else path)
 
 
 def _check_layer(site: Site, layer: LayerNumbers) -> None:
     """Every neuron of a layer has its page, and its place on the layer's own."""
     index = f"{layer.model}/{folder(layer.address)}/index.html"
     for unit in layer.units:
-        if layer.page(unit) not in site.files:
+        page, _, mark = layer.page(unit).partition("#")
+        if page not in site.files or (mark and mark not in site.ids[page]):
             site.problems.add(layer.file, f"lists neuron {unit}, but '{layer.page(unit)}' is not there")
         if index in site.ids and anchor(unit) not in site.ids[index]:
             site.problems.add(index, f"shows no neuron {unit}, which layer.json lists")

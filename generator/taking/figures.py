@@ -193,7 +193,9 @@ def _reference(atlas: Published, path: str, output: Path) -> str:
     """The link from a figure to a page: an address, or the way from the figure's folder to the atlas's."""
     if atlas.is_remote:
         return atlas.place(path)
-    return quote(Path(os.path.relpath(Path(atlas.where, path).resolve(), output.resolve().parent)).as_posix())
+    page, _, mark = path.partition("#")
+    way = quote(Path(os.path.relpath(Path(atlas.where, page).resolve(), output.resolve().parent)).as_posix())
+    return f"{way}#{mark}" if mark else way
 
 
 # -- edits -----------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from generator.addresses import unfolded
+from generator.addresses import NEURONS, section, unfolded
 from generator.errors import AtlasError
 from generator.site import MADE_BY, MARKER, SiteError
 
@@ -45,7 +45,7 @@ class Published:
 
     def place(self, path: str) -> str:
         """Where a file of the site is: an address, or a path on this machine."""
-        return f"{self.where}/{quote(path)}" if self.is_remote else str(Path(self.where) / path)
+        return f"{self.where}/{quote(path, safe='/#')}" if self.is_remote else str(Path(self.where) / path)
 
 
 def is_address(where: str) -> bool:
@@ -70,7 +70,7 @@ def published(where: Path | str) -> Published:
         ours, files = False, {}
     if not ours:
         raise SiteError(f"{place}: its {MARKER} is not that of an atlas")
-    return Published(place, _pages(files), _layers(files))
+    return Published(place, _pages(files) | _joined(Published(place, {}), files), _layers(files))
 
 
 def _pages(files: dict[str, Iterable[str]]) -> Pages:
@@ -83,6 +83,18 @@ def _pages(files: dict[str, Iterable[str]]) -> Pages:
         units = {int(number[1]): f"{folder}/{name}" for name in names if (number := _NEURON.fullmatch(name))}
         if units:
             found.setdefault(unfolded(parts[0]), {}).setdefault(unfolded(parts[1]), {}).update(units)
+    return found
+
+
+def _joined(site: Published, files: dict[str, Iterable[str]]) -> Pages:
+    """The places of neurons that stand on one page with those of their layer: which there are, the layer's twin says."""
+    found: Pages = {}
+    for folder, names in files.items():
+        parts = folder.split("/")
+        if len(parts) == 2 and NEURONS in names and TWIN in names:
+            units = json.loads(site.read(f"{folder}/{TWIN}"))["units"]
+            pages = {unit: f"{folder}/{NEURONS}#{section(unit)}" for unit in units}
+            found.setdefault(unfolded(parts[0]), {})[unfolded(parts[1])] = pages
     return found
 
 

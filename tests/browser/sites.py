@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import sample_facts as sample
 
-from generator.analyses.connections import largest
+from generator.analyses.tables import pair_of
 from generator.progress import Progress
 from generator.records import AtlasFacts, Faces, ModelFacts, Pair, Weights
 from generator.render import render_site
@@ -41,7 +41,7 @@ def write_demo(folder: Path) -> Path:
 
 def pair(weights: Weights) -> Pair:
     """Both tables of the weights between two layers, of SHOWN rows."""
-    return Pair(weights, *largest(weights, SHOWN, False))
+    return pair_of(weights, SHOWN)
 
 
 def wide_facts() -> AtlasFacts:
