@@ -3,8 +3,8 @@
 python benchmarks [NAME ...] [--json FILE]
 
 Each script of this folder is a process of its own and prints as it goes; those that write figures are joined into the table and
-the JSON file (benchmarks/results.json unless given). A goal is `<= 5` or `>= 300`, or a number, which is not to be exceeded unless
-the figure says `more`; a figure that misses its goal is marked. Exit code 1 where a script failed.
+the JSON file (benchmarks/results.json unless given). A goal is `<= 5` or `>= 300`, or a number, which is not to be exceeded
+unless the figure says `more`; a figure that misses its goal is marked. Exit code 1 where a script failed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def met(figure: dict[str, Any]) -> bool | None:
 def line(figure: dict[str, Any]) -> str:
     """One line of the table."""
     mark = {True: "met", False: "MISSED", None: ""}[met(figure)]
-    told = f"{figure['name']:58} {figure['value']:>12,.2f} {figure['unit']:12} {'' if figure.get('goal') is None else figure['goal']:>10} {mark:7}"
+    goal = "" if figure.get("goal") is None else str(figure["goal"])
+    told = f"{figure['name']:58} {figure['value']:>12,.2f} {figure['unit']:12} {goal:>10} {mark:7}"
     return f"{told} {figure.get('note', '')}".rstrip()
 
 

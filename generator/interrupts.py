@@ -1,4 +1,4 @@
-"""What an interrupt does while torch is imported."""
+"""What an interrupt does while torch is imported, and how long work in threads hears of one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,34 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import current_thread, main_thread
+from threading import Event, current_thread, main_thread
 
 INTERRUPTED = 130  # exit code
+_leaving = Event()
+
+
+class LeavingError(Exception):
+    """Raised in threads whose work nobody waits for any more."""
+
+
+@contextmanager
+def in_threads() -> Iterator[None]:
+    """Around work in threads: however it is left, what still runs there is told by `heed`."""
+    try:
+        yield
+    finally:
+        _leaving.set()
+
+
+def heed(*_: object) -> None:
+    """For long work to call now and then. Raises LeavingError where nobody waits for it any more."""
+    if _leaving.is_set():
+        raise LeavingError
+
+
+def stay() -> None:
+    """All threads have ended: later work is waited for again."""
+    _leaving.clear()
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from generator.errors import ModelError
 from generator.facespec import FacesSpec
-from generator.interrupts import leaving_at_once
+from generator.interrupts import heed, leaving_at_once
 from generator.keeping.code import code_digest
 from generator.keeping.files import stamp_of
 from generator.keeping.store import Store, key_of
@@ -64,8 +65,11 @@ def picture(task: FaceTask) -> FacesDone:
     store = Store(task.cache, task.address)
     missing = [each for each in task.wanted if not store.has(each.key)]
     if missing:
-        for wanted, value in _MAKERS[task.field](replace(task, wanted=tuple(missing))):
-            store.put(wanted.key, value)
+        try:
+            for wanted, value in _MAKERS[task.field](replace(task, wanted=tuple(missing))):
+                store.put(wanted.key, value)
+        except ModelError as error:
+            raise ModelError(f"{task.model.name}: {error}") from error
     return FacesDone(len(missing), tuple(store.notes))
 
 
@@ -193,7 +197,7 @@ def _examples(task: FaceTask) -> Made:
     options = ExampleOptions(top=said.top, spread=said.spread)
     with open_images(Path(task.place), said.count or None) as images:
         addresses = [each.address for each in task.wanted]
-        found = collect_examples(_subject(task), addresses, images, options, folder, Source(said.credit, said.licence))
+        found = collect_examples(_subject(task), addresses, images, options, folder, Source(said.credit, said.licence), heed)
         yield from ((each, found[each.address]) for each in task.wanted)
 
 
@@ -204,7 +208,7 @@ def _looks(task: FaceTask) -> Made:
     options = Options((how.size, how.size), how.objective, images=how.images, steps=how.steps, seed=how.seed)
     for each in task.wanted:
         runs = [options, replace(options, negative=True)] if how.negative else [options]
-        made = [visualize(subject, each.address, range(each.neurons), one, task.cache / STATE) for one in runs]
+        made = [visualize(subject, each.address, range(each.neurons), one, task.cache / STATE, heed) for one in runs]
         images = np.concatenate([one.images for one in made], axis=1)
         yield (
             each,

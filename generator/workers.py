@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from generator.errors import AtlasError
+from generator.interrupts import in_threads, stay
 
 UNBOUNDED = 1 << 62  # bytes
 THREADS = 4  # that arithmetic keeps busy in one process: beyond, Python's own lock is in the way
@@ -152,10 +153,12 @@ def _in_threads(count: int, function: str, tasks: Sequence[Any]) -> Iterator[tup
         order = [place for parcel in parcels(tasks, 1) for place in parcel]  # one model after the other
         places = {pool.submit(does, tasks[place]): place for place in order}
         try:
-            for done in as_completed(places):
-                yield places.pop(done), done.result()
+            with in_threads():
+                for done in as_completed(places):
+                    yield places.pop(done), done.result()
         finally:
             pool.shutdown(cancel_futures=True)
+            stay()
 
 
 # -- processes of this machine --------------------------------------------------------------------------------------------

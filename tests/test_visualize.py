@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,16 +19,22 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from generator.build import build
 from generator.context import fourier, objectives, transforms
 from generator.context import visualize as engine
 from generator.context.visualize import BROKEN, DEAD, SHUT, Options, Subject, batches, open_studio, visualize
 from generator.errors import LayerError, ModelError
 from generator.graph import choose, trace
+from generator.keeping.store import StoreError
 from generator.models import load_model
 from generator.models.bundled import visualize as script
 from generator.models.bundled.network import TinyInception
 from generator.photos import sprite_of
 from generator.pictures import sprite, sprite_grid, tiles_of
+from generator.progress import Progress
+from generator.spec import load_spec
+
+ROOT = Path(__file__).resolve().parents[1]
 
 QUICK = Options(steps=12, batch=3, rate=1.0)
 
@@ -302,9 +313,64 @@ def test_a_grey_model_gets_grey_images_and_other_channels_are_refused():
 
 def test_images_may_have_another_size_than_the_models_input(pieces):
     assert visualize(pieces[1], "stem", [0], replace(QUICK, size=(20, 13))).images.shape == (1, 1, 20, 13, 3)
-    fixed = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4)).eval().requires_grad_(False)
-    with pytest.raises(ModelError, match="1 does not run on an image of 9 x 9"):
-        visualize(Subject(trace(fixed, (3, 8, 8)), "fixed"), "1", [0], replace(QUICK, size=(9, 9)))
+
+
+class Flattened(nn.Module):
+    """A map flattened for images of 8 x 8, in words that let some other sizes pass, as several images."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.hidden, self.out = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4 * 8 * 8, 6), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x).relu().view(-1, 4 * 8 * 8)
+        return self.out(self.hidden(x).relu())
+
+
+@pytest.mark.parametrize("side", [9, 16, 4])  # what does not fit, four images for one, one for four
+def test_behind_a_flattened_map_images_have_the_size_of_the_models_input(side):
+    subject = Subject(trace(made(Flattened), (3, 8, 8)), "flattened")
+    options = Options(size=(side, side), steps=12)
+    assert visualize(subject, "conv", [0], options).images.shape == (1, 1, side, side, 3)
+    for address in ("hidden", "out"):
+        found, own = (visualize(subject, address, [0, 1], each) for each in (options, replace(options, size=None)))
+        assert found.images.shape == (2, 1, 8, 8, 3)
+        assert found.images.tobytes() == own.images.tobytes()
+
+
+def test_a_layer_that_runs_at_no_size_is_named_with_the_reason(pieces, capfd):
+    with pytest.raises(ModelError, match=r"^stem does not run on images of 16 x 16: The size of tensor a \(3\) .*\)[^\n]*$"):
+        visualize(replace(pieces[1], mean=(0.5, 0.5)), "stem", [0], replace(QUICK, size=(9, 9)))
+    assert capfd.readouterr().err == ""
+
+
+def test_what_a_size_that_does_not_run_prints_is_not_heard(capfd):
+    visualize(Subject(trace(made(Flattened), (3, 8, 8)), "flattened"), "out", [0], replace(QUICK, size=(9, 9)))
+    assert capfd.readouterr().err == ""
+
+
+def test_without_mean_and_deviation_a_model_sees_the_image_as_it_is(pieces):
+    _, subject = pieces
+    plain, zero = replace(subject, mean=None, std=None), replace(subject, mean=(0.0,) * 3, std=(1.0,) * 3)
+    one, two = (visualize(each, "mix", [1], QUICK) for each in (plain, zero))
+    assert one.images.tobytes() == two.images.tobytes()
+    assert one.images.tobytes() != visualize(subject, "mix", [1], QUICK).images.tobytes()
+
+
+def test_several_negative_images_of_a_neuron_are_all_negative_and_differ(pieces):
+    _, subject = pieces
+    found = visualize(subject, "head", [0, 4], Options(negative=True, images=3, steps=60))
+    noise = random_images_activations(subject, "head")[:, [0, 4]].min(0)
+    assert (found.activations < noise[:, None]).all()
+    assert len({image.tobytes() for image in found.images[0]}) == 3
+
+
+def test_large_images_are_made_fewer_at_a_time(pieces):
+    def count(side, **more):
+        return engine.together(open_studio(pieces[1], "stem", Options(size=(side, side), **more)))
+
+    assert [count(side) for side in (64, 90, 128, 256, 512)] == [32, 32, 16, 4, 1]
+    assert (count(64, images=3), count(512, images=3), count(16, batch=5)) == (10, 1, 5)
 
 
 # -- going on after a kill ------------------------------------------------------------------------------------------------
@@ -339,10 +405,20 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(pieces, tmp_path, monkeyp
     assert resumed.notes == whole.notes
 
 
-def counted(monkeypatch):
-    """The batches that are worked out from now on."""
-    asked, ascend = [], engine.ascend
-    monkeypatch.setattr(engine, "ascend", lambda studio, units: asked.append(units) or ascend(studio, units))
+ASCEND = engine.ascend
+
+
+def counted(monkeypatch, error=None, after=0):
+    """The batches that are worked out from now on; so many, and then the error."""
+    asked = []
+
+    def ascend(studio, units):
+        if error and len(asked) == after:
+            raise error
+        asked.append(units)
+        return ASCEND(studio, units)
+
+    monkeypatch.setattr(engine, "ascend", ascend)
     return asked
 
 
@@ -370,6 +446,97 @@ def test_other_weights_options_neurons_or_layers_are_kept_apart(pieces, tmp_path
     visualize(subject, "stem", [2], QUICK, tmp_path)
     visualize(subject, "mix", [1], QUICK, tmp_path)
     assert len(list(tmp_path.iterdir())) == 6
+
+
+DYING = """
+import os, signal, sys, torch
+from pathlib import Path
+from generator.context.visualize import Options, Subject, visualize
+from generator.graph import trace
+torch.manual_seed(0)
+subject = Subject(trace(torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3)).eval().requires_grad_(False), (3, 12, 12)), "dying")
+options = Options(steps=12, batch=2)
+seen = []
+def on_batch(_):
+    seen.append(1)
+    if len(seen) == 2 and sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+found = visualize(subject, "0", range(6), options, Path(sys.argv[1]), on_batch)
+print(found.images.sum(), *found.activations.ravel())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_process_killed_outright_leaves_what_it_has_done_to_the_next(tmp_path):
+    def run(folder, death):
+        return subprocess.run([sys.executable, "-c", DYING, str(folder), death], cwd=ROOT, capture_output=True, text=True)
+
+    assert run(tmp_path / "one", "die").returncode == -signal.SIGKILL
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").iterdir()}
+    assert [path.suffix for path in kept] == [".npz"] * 2
+    resumed, whole = run(tmp_path / "one", ""), run(tmp_path / "other", "")
+    assert resumed.stdout == whole.stdout != ""
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
+    names = [{path.name for path in (tmp_path / each).iterdir()} for each in ("one", "other")]
+    assert names[0] == names[1]
+    assert len(names[0]) == 3
+
+
+def test_a_folder_that_cannot_be_written_is_named_in_a_line(pieces, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreError, match=r"file: what is done so far cannot be kept there: (File exists|Not a directory)"):
+        visualize(pieces[1], "stem", [1], QUICK, tmp_path / "file")
+
+
+def test_a_full_disk_leaves_no_half_files(pieces, tmp_path, monkeypatch):
+    def full(file, **_):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(StoreError, match="cannot be kept there: No space left on device"):
+        visualize(pieces[1], "stem", [1], QUICK, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+NETS = """
+from torch import nn
+
+def make():
+    return nn.Sequential(nn.Conv2d(1, 40, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(40 * 64, 3))
+"""
+SPEC = """
+title: Grey
+models:
+  - {name: net, source: "nets:make", weights: none, input_size: [1, 8, 8]}
+faces: {pixels: none, visualization: {kind: make, size: 16, steps: 4, negative: true, images: 2}}
+"""
+
+
+def test_a_build_that_is_interrupted_goes_on_where_it_was_and_gives_the_same_site(tmp_path, monkeypatch):
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "nets.py").write_text(NETS)
+        (tmp_path / name / "atlas.yaml").write_text(SPEC)
+
+    def run(name):
+        build(load_spec(tmp_path / name / "atlas.yaml"), tmp_path / name / "site", Progress(quiet=True))
+        return {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name / "site").rglob("*.*")}
+
+    asked = counted(monkeypatch, KeyboardInterrupt, after=5)
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped")
+    assert not (tmp_path / "stopped" / "site").exists()
+    done = list(asked)
+    asked = counted(monkeypatch)
+    site = run("stopped")
+    rest = list(asked)
+    asked.clear()
+    assert site == run("whole")
+    assert len(done) == 5
+    assert sorted(done + rest) == sorted(asked)
+    assert len(asked) == 2 * (3 + 1)  # two signs; 40 neurons, 16 at a time, and the three behind the flattened map
+    assert any(path.suffix in (".png", ".webp") for path in site)
 
 
 def test_units_are_dealt_out_in_order():

@@ -195,6 +195,22 @@ def test_what_shares_more_than_its_key_stays_together():
     assert parcels(["a", "b"], 2) == [[0], [1]]
 
 
+# -- threads ----------------------------------------------------------------------------------------------------------------
+
+
+def test_threads_give_what_one_after_the_other_gives():
+    assert dict(Workers(2).each("worker_tasks:heeding", [0.0, 0.01, 0.02], together=True)) == {0: 0.0, 1: 0.01, 2: 0.02}
+
+
+def test_threads_that_nobody_waits_for_end_and_later_ones_work_again():
+    began = time.monotonic()
+    found = Workers(2).each("worker_tasks:heeding", [0.0, 60.0, 60.0, 60.0], together=True)
+    assert next(found) == (0, 0.0)
+    found.close()
+    assert time.monotonic() - began < 20
+    assert dict(Workers(2).each("worker_tasks:heeding", [0.01], together=True)) == {0: 0.01}
+
+
 # -- builds ---------------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import os
 import time
 
 from generator.errors import SpecError
+from generator.interrupts import heed
 
 
 def square(n):
@@ -39,3 +40,12 @@ def threads(n):
 
     torch.ones(64, 64) @ torch.ones(64, 64)
     return torch.get_num_threads(), sorted({each["num_threads"] for each in threadpoolctl.threadpool_info()})
+
+
+def heeding(seconds):
+    """Works on for so long, unless nobody waits for it any more."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        heed()
+        time.sleep(0.01)
+    return seconds

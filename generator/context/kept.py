@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import uuid
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from generator.keeping.store import StoreError
 
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
@@ -32,11 +36,21 @@ def read_kept(folder: Path | None, key: str, names: tuple[str, ...]) -> dict[str
 
 
 def keep(folder: Path | None, key: str, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays under a key, whole or not at all; two runs at once do each other no harm."""
+    """Write arrays under a key, whole or not at all; several runs at once, on several machines too, do each other no harm.
+
+    Raises:
+        StoreError: the folder cannot be written; the disk is full.
+    """
     if folder is None:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    waiting = folder / f"{key}.{os.getpid()}.part"
-    with open(waiting, "wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    os.replace(waiting, folder / f"{key}.npz")
+    waiting = folder / f"{key}.{uuid.uuid4().hex}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(waiting, "wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        os.replace(waiting, folder / f"{key}.npz")
+    except OSError as error:
+        raise StoreError(f"{folder}: what is done so far cannot be kept there: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):  # it has got its name, or was never there
+            waiting.unlink()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from generator.records import Visualizations
 
 VERSION = 1  # of the method: what was kept by another is made anew
 WINDOW = 16  # steps over which a gain is judged
+PIXELS = 1 << 18  # of a batch at most, on a CPU: what a network holds of them for the gradient decides the memory it takes
 DEAD = "nothing in the image changes it"
 SHUT = "no image was found that it is active on"
 BROKEN = "its activation, or what the image changes of it, is not a number"
@@ -47,7 +48,7 @@ class Subject:
 class Options:
     """How the images are made: all that decides them beside the subject, the layer and the device."""
 
-    size: tuple[int, int] | None = None  # rows, cols; None for the model's own input
+    size: tuple[int, int] | None = None  # rows, cols; None, or where the layer runs at no other size, the model's own input
     objective: str = "channel"  # the mean over the map; 'centre' for the neuron in its middle
     negative: bool = False  # what makes the neuron most negative before its activation
     images: int = 1  # for each neuron
@@ -59,7 +60,7 @@ class Options:
     scale: float = 0.1  # at most this share larger, or as much smaller
     rotation: float = 8.0  # degrees
     stop: float = 0.04  # ends a batch whose neurons gained less than this share in 16 steps (their median)
-    batch: int = 32  # images at a time
+    batch: int = 32  # images at a time; fewer where they are large
     seed: int = 0
 
 
@@ -85,12 +86,13 @@ def visualize(
 
     Raises:
         LayerError: there is no such layer.
-        ModelError: the model does not read pictures, or does not run at this size.
+        ModelError: the model does not read pictures, or the layer cannot be run by itself.
+        StoreError: the folder cannot be written.
     """
     options = options or Options()
     studio = open_studio(subject, address, options)
     parts = []
-    for batch in batches(units, max(1, options.batch // options.images)):
+    for batch in batches(units, together(studio)):
         key = key_of(ingredients(subject, studio, address, batch))
         part = read_kept(folder, key, ARRAYS)
         if part is None:
@@ -116,36 +118,58 @@ class Studio:
     std: Tensor
     device: torch.device
     rectified: bool  # whether an activation ends the layer
+    layout: torch.memory_format = torch.channels_last  # of the network and what it is fed; fast
 
     def see(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The layer's neurons before and after their activation, of images 0..1 `[image, channel, row, col]`."""
-        fed = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        before, after = self.network(fed)
+        before, after = self.network(self.fed(images))
         return before, after
+
+    def fed(self, images: Tensor) -> Tensor:
+        """Images as the network takes them."""
+        return ((images - self.mean) / self.std).contiguous(memory_format=self.layout)
 
 
 def open_studio(subject: Subject, address: str, options: Options) -> Studio:
-    """Make ready, and try one image."""
+    """Make ready, and try it: at the size asked for, then at that of the model's own input."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # A copy: memory format and device would change under the model's own feet.
-    network = copy.deepcopy(network_up_to(subject.graph, address)).to(device).to(memory_format=torch.channels_last)
+    network = copy.deepcopy(network_up_to(subject.graph, address)).to(device)
     channels, rows, cols = subject.graph.traced.shapes[subject.graph.traced.input]
-    size = options.size or (rows, cols)
     if channels not in (1, 3):
-        raise ModelError(f"reads {channels} channels; a picture that can be shown has 1 or 3")
+        raise ModelError(f"{address}: its model reads {channels} channels; a picture that can be shown has 1 or 3")
     mean, std = (
         torch.tensor(given or (plain,), dtype=torch.float32, device=device).view(-1, 1, 1)
         for given, plain in ((subject.mean, 0.0), (subject.std, 1.0))
     )
     site = subject.graph.site(address)
-    studio = Studio(network, options, channels, size, mean, std, device, site.end is not site.start)
+    studio = Studio(network, options, channels, (rows, cols), mean, std, device, site.end is not site.start)
+    reasons = []
+    for size in (options.size or studio.size, studio.size):
+        for layout in (torch.channels_last, torch.contiguous_format):  # a `view` in the model's code may ask for the second
+            tried = replace(studio, network=network.to(memory_format=layout), size=size, layout=layout)
+            reasons.append(trouble(tried))
+            if not reasons[-1]:
+                return tried
+    raise ModelError(f"{address} does not run on images of {rows} x {cols}: {reasons[-1]}")
+
+
+@torch.no_grad()
+def trouble(studio: Studio) -> str:
+    """Why the layer's network does not run on two images, in a line; '' where it does."""
+    images = torch.full((2, studio.channels, *studio.size), 0.5, device=studio.device)
     try:
-        with torch.no_grad():
-            studio.see(torch.full((1, channels, *size), 0.5, device=device))
-    except RuntimeError as error:
-        said = (str(error).strip().splitlines() or [""])[0]
-        raise ModelError(f"{address} does not run on an image of {size[0]} x {size[1]}: {said}") from error
-    return studio
+        before, _ = studio.network.forward(studio.fed(images))  # called as a whole it prints what it fails on
+    except Exception as error:  # a model's own code: it may raise anything
+        return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    # A map flattened for one size is dealt out over several images, or one, at some others.
+    return "" if len(before) == 2 else f"of 2 images it makes {len(before)}"
+
+
+def together(studio: Studio) -> int:
+    """How many neurons are worked on at once."""
+    most = PIXELS // (studio.size[0] * studio.size[1]) if studio.device.type == "cpu" else studio.options.batch
+    return max(1, min(studio.options.batch, most) // studio.options.images)
 
 
 def batches(units: Sequence[int], count: int) -> Iterator[list[int]]:

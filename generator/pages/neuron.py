@@ -22,6 +22,7 @@ from generator.pages.views import face_tiles, has_bars, scale_to
 from generator.pictures import data_uri, pngs
 
 FACE_SIZE = 224  # CSS pixels of the picture that opens the page
+BLOCK = 512  # neurons that are looked at at once: enough to save time, few enough to save memory
 
 
 class Picture(NamedTuple):
@@ -83,18 +84,24 @@ class NeuronPages:
         self.view = context.views[self.facts.layer.address]
         beside = self.view.neurons <= FLAT or self.view.per_layer
         self.home = "" if beside else f"../{self.view.folder}/"  # from these pages to their layer's folder
-        facts, units = self.facts, self.facts.chosen
+        facts = self.facts
         self.standing = Standing(facts, self.view)
-        self.pictures = self._pictures()
         self.face_line = wording.face_shown(facts.faces, context.atlas.factors, facts.layer.kind)
         self.face_how = wording.face_how(facts.faces, facts.layer.kind)
-        self.factors = Factors(context, facts, self.view, units)
-        self.sides = Sides(context, facts, units)
+        self.begin(0)
         self.portraits = Portraits(facts, self.view, context.model.input_shape[1:], self.face_line, self.face_how)
         self.pushing = Pushing(context, facts)
         near = {self.view.address, *facts.faces.sources}
         near |= {end for pair in (*facts.reads, *facts.writes) for end in (pair.weights.source, pair.weights.target)}
         self.switch = switch_of(view.faces for address, view in context.views.items() if address in near)
+
+    def begin(self, first: int) -> None:
+        """Work out what is worked out for many neurons at once: BLOCK of them from the position `first` on."""
+        units = self.facts.chosen[first : first + BLOCK]
+        self.first = first
+        self.pictures = self._pictures(units)
+        self.factors = Factors(self.context, self.facts, self.view, units)
+        self.sides = Sides(self.context, self.facts, units)
 
     def pages(self) -> Iterator[tuple[int, NeuronPage]]:
         """Every neuron that has a page, and the page."""
@@ -104,7 +111,10 @@ class NeuronPages:
         """The page of the neuron `chosen[position]`."""
         facts, unit = self.facts, int(self.facts.chosen[position])
         address, note = facts.layer.address, facts.faces.notes[unit]
-        reads, writes = self.sides.of(position, f"{section(unit)}-" if self.view.per_layer else "")
+        if not self.first <= position < self.first + BLOCK:
+            self.begin(position - position % BLOCK)
+        at = position - self.first
+        reads, writes = self.sides.of(at, f"{section(unit)}-" if self.view.per_layer else "")
         return NeuronPage(
             common=self._common(position, unit),
             address=address,
@@ -113,13 +123,13 @@ class NeuronPages:
             aliases=self.view.alias_of(unit),
             families=self.context.families_of(address, unit),
             note=self.context.note_on(address, unit),
-            picture=self._picture(position, unit),
-            faces=self.portraits.of(unit, self._weights(position, unit)),
+            picture=self._picture(at, unit),
+            faces=self.portraits.of(unit, self._weights(at, unit)),
             pushes=self.pushing.of(unit),
-            explained=self.factors.line(position),
+            explained=self.factors.line(at),
             face_line=self.face_line,
             face_how=self.face_how,
-            factors=self.factors.of(position),
+            factors=self.factors.of(at),
             bars=bars(facts.faces, self.factors.inputs, unit),
             notes=(wording.sentence(note),) if note else (),
             facts=self.standing.numbers(unit),
@@ -129,7 +139,7 @@ class NeuronPages:
             reads_how=how_made(reads),
             writes_how=how_made(writes),
             refused=facts.refused,
-            sheet=self.sides.sheet(position),
+            sheet=self.sides.sheet(at),
             css=self.view.own,
             switch=NO_SWITCH if self.view.per_layer else self.switch,
             oembed=oembed_address(self.context, facts, unit),
@@ -175,26 +185,26 @@ class NeuronPages:
             return layer
         return Link(layer.href.replace("index.html", NEURONS), layer.name)
 
-    def _pictures(self) -> list[bytes]:
-        """The faces at reading size, a PNG for each neuron; none where there are none to show."""
+    def _pictures(self, units: np.ndarray) -> list[bytes]:
+        """The faces of some neurons at reading size, a PNG for each; none where there are none to show."""
         tiles = face_tiles(self.facts)
         if tiles is None or has_bars(self.facts.faces):  # the bars themselves stand on the page, with their names
             return []
         rows, cols = tiles.shape[1:3]
         scale = scale_to(FACE_SIZE, rows, cols)
         self.face_size = round(cols * scale), round(rows * scale)
-        return pngs(np.asarray(tiles)[self.facts.chosen])
+        return pngs(np.asarray(tiles)[units])
 
-    def _picture(self, position: int, unit: int) -> Picture | None:
-        """The neuron's face at reading size."""
+    def _picture(self, at: int, unit: int) -> Picture | None:
+        """The neuron's face at reading size; `at` is its place in the block."""
         if not self.pictures or WEIGHTS not in self.facts.order:
             return None
-        uri = Markup(data_uri(self.pictures[position]))  # base64: nothing to escape
+        uri = Markup(data_uri(self.pictures[at]))  # base64: nothing to escape
         return Picture(uri, *self.face_size, f"Picture of {self.facts.layer.address}:{unit}")
 
-    def _weights(self, position: int, unit: int) -> Markup:
+    def _weights(self, at: int, unit: int) -> Markup:
         """The same as an element of the page."""
-        one = self._picture(position, unit)
+        one = self._picture(at, unit)
         if one is None:
             return Markup("")
         return Markup('<img class=px src="{}" width={} height={} alt="{}">').format(*one)
