@@ -33,22 +33,23 @@ class Parts:
 
     def tasks(self) -> Iterator[PartTask]:
         """Every part but the sitemap, in the order of the site; where its files go and what stands of them is not said yet."""
-        yield self._task(ROOT, -1, self.results, self._root_key)
+        yield self._task(ROOT, -1, self.results, self._root_key, self._common(self.results))
         for one in self.results:
-            name = folder(one.plan.name)
-            yield self._task(name, -1, (one,), self._model_key(one))
+            name, common = folder(one.plan.name), self._common((one,))
+            yield self._task(name, -1, (one,), self._model_key(one), common)
             for place, plan in enumerate(one.plan.layers):
-                yield self._task(f"{name}/{folder(plan.layer.address)}", place, (one,), self._layer_key(one, place))
+                yield self._task(f"{name}/{folder(plan.layer.address)}", place, (one,), self._layer_key(one, place), common)
 
-    def _task(self, name: str, place: int, models: tuple[Results, ...], key: str) -> PartTask:
+    def _common(self, models: tuple[Results, ...]) -> tuple[str, Places]:
+        """What parts about the same models have in common: made once, for there are many of them."""
         shared = key_of(
             frame=self._frame, models=[_keys(one) for one in models], text=pack((self.atlas.families, self.atlas.notes))[0]
         )
         noted = any(note.model == one.plan.name for one in models for note in self.atlas.notes)
-        places = self._all_places if noted or len(models) > 1 else self._places(models)
-        return PartTask(
-            name, place, self.atlas, models, shared, places, self.look, self.store.folder, self.store.address, "", key, ()
-        )
+        return shared, self._all_places if noted or len(models) > 1 else self._places(models)
+
+    def _task(self, name: str, place: int, models: tuple[Results, ...], key: str, common: tuple[str, Places]) -> PartTask:
+        return PartTask(name, place, self.atlas, models, *common, self.look, self.store.folder, self.store.address, "", key, ())
 
     @cached_property
     def _all_places(self) -> Places:

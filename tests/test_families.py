@@ -199,14 +199,14 @@ def test_a_build_holds_families_and_notes_against_its_models(tmp_path):
         "title: t\nfamilies: families.yaml\nnotes: notes\nmodels:\n  - {name: net, source: bundled}\n"
     )
     spec = load_spec(tmp_path / "atlas.yaml")
-    graph = SimpleNamespace(layers={"conv0": SimpleNamespace(neurons=8), "not chosen": SimpleNamespace(neurons=8)})
-    opened = SimpleNamespace(spec=spec.models[0], graph=graph, units={"conv0": np.arange(3)})
-    families, notes = named_and_noted(spec, places_in([opened]))
+    layer = SimpleNamespace(layer=SimpleNamespace(address="conv0", neurons=8))
+    planned = SimpleNamespace(plan=SimpleNamespace(name="net", layers=(layer,)), chosen=(np.arange(3),))
+    families, notes = named_and_noted(spec, places_in([planned]))
     assert families[0].members == (Members("net", "conv0", (7, 2)),)  # also neurons without a page
     assert [(note.layer, note.unit) for note in notes] == [("conv0", None)]
     (tmp_path / "families.yaml").write_text("Edges: {neurons: {not chosen: 1}}\n")
     with pytest.raises(SpecError, match="found 'not chosen', expected a layer of the atlas"):
-        named_and_noted(spec, places_in([opened]))
+        named_and_noted(spec, places_in([planned]))
 
 
 def test_the_schema_knows_every_key_and_both_forms_of_neurons():

@@ -21,7 +21,13 @@ ROOT = Path(__file__).parents[1]
 BUNDLED = "generator/models/bundled"
 TRAINED = (ROOT / BUNDLED / "tiny_inception.safetensors").is_file()
 DATA = [f"{BUNDLED}/classes.tsv", f"{BUNDLED}/MODEL_CARD.md", *([f"{BUNDLED}/tiny_inception.safetensors"] if TRAINED else [])]
-IMPORTED_AS = {"markdown-it-py": "markdown_it", "pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+IMPORTED_AS = {
+    "markdown-it-py": "markdown_it",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+    "dask[distributed]": "distributed",
+}
 PART_OF = {"markupsafe": "jinja2", "pydantic_core": "pydantic"}  # each is the other's own, and comes with it
 NETS = """
 from torch import nn
@@ -156,7 +162,8 @@ def test_the_spec_that_init_writes_is_the_only_thing_it_leaves(installed, tmp_pa
 def test_every_package_that_is_imported_is_declared_and_every_declared_one_is_imported():
     with open(ROOT / "pyproject.toml", "rb") as file:
         project = tomllib.load(file)["project"]
-    names = [re.match(r"[\w.-]+", each)[0] for each in project["dependencies"]]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["cluster"]]
+    names = [re.match(r"[\w.-]+(\[distributed\])?", each)[0] for each in declared]
     assert {IMPORTED_AS.get(name, name) for name in names} == set(third_party(ROOT / "generator"))
 
 

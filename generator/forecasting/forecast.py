@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from generator.addresses import FLAT, folder, neuron_folder
 from generator.build import atlas_facts, layer_task, places_in, store_of
 from generator.forecasting.measuring import Measured, MeasureTask, bytes_of
 from generator.forecasting.sampling import Sampled, SampleStore, SampleTask, sample_sizes
@@ -176,7 +177,9 @@ class _Forecasting:
         model, own = context.model, list(model_files(context, renderer))
         bare = replace(self.atlas, families=(), notes=())
         alone, none = replace(bare, models=(model,)), replace(bare, models=())
-        widest, where = max((one.entries, one.where) for one in measured)
+        folders = {name for facts in model.layers for name in _folders_of(facts, self.atlas.per_layer)}
+        inside = len(folders | {file.path.split("/")[1] for file in own})
+        widest, where = max([(inside, ""), *((one.entries, f"/{one.where}") for one in measured)])
         kernels = [pair.weights.kernel for facts in model.layers for pair in facts.reads]
         samples = [one.samples for one in known]
         return Forecast(
@@ -189,7 +192,7 @@ class _Forecasting:
             bytes=round(bytes_of(own, self.atlas.site_url) + sum(one.bytes for one in measured)),
             largest=round(max(one.largest for one in measured)),
             widest=widest,
-            where=f"{context.folder}/{where}",
+            where=f"{context.folder}{where}",
             seconds=sum(one.seconds for one in measured) + sum(map(_analysis, samples, model.layers)) + for_faces,
             opening=max(one.opening.seconds for one in samples),
             weights=_weights(model),
@@ -202,7 +205,8 @@ class _Forecasting:
         self, atlas: AtlasFacts, parts: Sequence[Forecast], contexts: Sequence[ModelContext], renderer: Renderer
     ) -> Forecast:
         root, files = list(root_files(contexts, renderer)), count_files(atlas, self.look)
-        widest, where = max((one.widest, one.where) for one in parts)
+        inside = len({file.path.split("/")[0] for file in root} | {context.folder for context in contexts})
+        widest, where = max([(inside + bool(atlas.site_url), ""), *((one.widest, one.where) for one in parts)])
         return Forecast(
             name="",
             layers=sum(one.layers for one in parts),
@@ -242,3 +246,10 @@ def _untimed(known: Sequence[Known]) -> str:
 def _weights(model: ModelFacts) -> int:
     """Bytes of the weights of the layer that has most."""
     return max(sum(4 * pair.weights.kernel.size for pair in facts.reads) for facts in model.layers)
+
+
+def _folders_of(facts: LayerFacts, per_layer: bool) -> set[str]:
+    """The folders of a layer in that of its model: its own, and where it is large one for each thousand of its neurons."""
+    layer = facts.layer
+    several = () if per_layer or layer.neurons <= FLAT else facts.chosen.tolist()
+    return {folder(layer.address), *(neuron_folder(layer.address, unit, layer.neurons) for unit in several)}
