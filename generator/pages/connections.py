@@ -35,7 +35,7 @@ class Table(NamedTuple):
 COUNTED_ROWS = 24  # rows whose kernels the style sheet places by counting: it saves 14 bytes a row on every page
 # End tags, quotes and scopes that HTML lets one leave out are left out: a kilobyte on each of thousands of pages.
 _ROWS = ("<tr>",) * COUNTED_ROWS + tuple(f"<tr style=--k:{row}>" for row in range(COUNTED_ROWS, 4096))
-_ENDS = ("<td>none\n", "<td>mixed\n", "<td class=e>excites\n", "<td class=i>inhibits\n")
+_ENDS = ("<td>none</tr>\n", "<td>mixed</tr>\n", "<td class=e>excites</tr>\n", "<td class=i>inhibits</tr>\n")
 _NONE, _MIXED, _EXCITES, _INHIBITS = range(4)  # places in _ENDS
 
 
@@ -61,7 +61,7 @@ class Tables:
         self.left = None if weights.cancellation is None else self._left(weights.cancellation, units)
         kept = "<th>kept" if self.left is not None else ""
         self.css, self.place = f'class="k {self.view.css}"', kernel_place(*self.kernels.shape[2:])
-        self.opening = f"<thead><tr><th>neuron<th>norm<th>share %{kept}<th>sign\n<tbody>\n"
+        self.opening = f"<thead><tr><th>neuron<th>norm<th>share %{kept}<th>sign</tr>\n<tbody>\n"
 
     def _left(self, cancellation: np.ndarray, units: np.ndarray) -> np.ndarray:
         """What cancelling paths leave of each connection, float32 `[position, rank]`."""

@@ -14,8 +14,9 @@ import numpy as np
 
 from generator.records import Largest, LayerFacts
 
-HEADING = 7  # rows that have the room of a table's heading
+HEADING = 8  # rows that have the room of a table's heading
 LIGHT = 24  # rows of all tables together that are never too many
+LEAST = 0.8  # of the rows asked for: so many have all tables together, however many they are
 FEWEST = 3  # rows that every table has
 NEARNESS = (1.0, 0.5, 0.25)  # shares of the nearest layer on a side, the next, and of each of those farther away
 FULL = 0.4  # part of the rows asked for, from which on a table has a histogram
@@ -58,7 +59,7 @@ def shares(sides: Sequence[Sequence[int]], show: int) -> list[list[int]]:
     if tables <= len(near) or tables * show <= LIGHT:
         return [[show] * len(side) for side in sides]
     whole = sum(_nearness(one) for side in near for one in side)
-    room = max(2 * show - HEADING * (tables - 2), show)
+    room = max(2 * show - HEADING * (tables - 2), round(LEAST * show))
     fewest = min(FEWEST, show)
     return [[min(show, max(fewest, round(room * _nearness(one) / whole))) for one in side] for side in sides]
 
