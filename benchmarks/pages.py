@@ -139,7 +139,7 @@ disablePathToLower = true
 disableKinds = ["taxonomy", "term", "RSS", "sitemap", "robotsTXT", "404", "home", "section"]
 """
 STYLES = "<link rel=stylesheet href={0}theme.css>\n<link rel=stylesheet href={0}atlas.css>\n<script src={0}atlas.js></script>"
-ROW = re.compile(r"<tr><th>(.*?)<td>([^<]*)<td>([^<]*)<td(?: class=(.))?>(\w+)\n")
+ROW = re.compile(r"<tr><th>(.*?)<td>([^<]*)<td>([^<]*)<td(?: class=(.))?>(\w+)</tr>\n")
 
 
 @cache
