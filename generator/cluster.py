@@ -7,8 +7,10 @@ from an address: it then keeps what it reads in a folder of its own.
 from __future__ import annotations
 
 import importlib
+import logging
 import pickle
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import closing, contextmanager
 from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
@@ -21,7 +23,7 @@ from generator.keeping.code import program_digest
 from generator.keeping.files import Digests
 from generator.keeping.store import Store
 from generator.look import Look, beside
-from generator.workers import call_each, parcels_of
+from generator.workers import WorkerError, call_each, parcels_of
 
 ANSWER = 10  # seconds in which a scheduler must answer, and a worker must be there
 AHEAD = 8  # tasks a thread of the cluster that are handed out before they are asked for: workers may come later
@@ -39,6 +41,7 @@ def on_cluster(address: str, function: str, tasks: Sequence[Any]) -> Iterator[tu
 
     Raises:
         ClusterError: no scheduler or no worker there, or workers that lack what they need.
+        WorkerError: the scheduler was lost.
         Whatever a task raises.
     """
     import joblib
@@ -84,6 +87,8 @@ def _client(address: str) -> Iterator[Any]:
         from distributed import Client
     except ImportError:
         raise ClusterError("a cluster needs Dask: pip install 'weight-atlas[cluster]'") from None
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is told once, by us
     try:
         client = Client(address, timeout=ANSWER)
     except (OSError, ValueError) as error:
@@ -124,6 +129,8 @@ def _explained() -> Iterator[None]:
         yield
     except KilledWorker as error:
         raise ClusterError("a task was given up: its workers died, one after the other, perhaps for lack of memory") from error
+    except CancelledError as error:
+        raise WorkerError("the scheduler of the cluster was lost; what was worked out is kept: build again") from error
     except TimeoutError as error:
         raise ClusterError(f"the cluster has no worker: none came within {ANSWER} seconds") from error
     except ModuleNotFoundError as error:

@@ -300,8 +300,12 @@ def test_a_scheduler_without_workers_is_one_line(cluster, impatient):
         list(Workers(cluster=cluster.address).each("worker_tasks:square", [1]))
 
 
-def test_a_worker_that_lacks_the_program_is_one_line(cluster):
-    cluster.worker(path="")
+def test_a_worker_that_lacks_the_program_is_one_line(cluster, tmp_path):
+    (tmp_path / "generator").mkdir()  # stands before ours, which may be installed, as if there were none
+    (tmp_path / "generator/__init__.py").write_text(
+        "raise ModuleNotFoundError('No module named generator', name='generator')\n"
+    )
+    cluster.worker(path=f"{tmp_path}:{HERE}")
     with pytest.raises(ClusterError, match="a worker of the cluster lacks this program: install weight-atlas"):
         list(Workers(cluster=cluster.address).each("worker_tasks:square", [1, 2]))
 
@@ -380,6 +384,27 @@ def test_a_task_is_told_from_the_root(monkeypatch, tmp_path):
     found = generator.cluster.rooted(Apart(Path("cache"), "s3://a", Look(Path("t"), None), "images"))
     assert found == Apart(tmp_path / "cache", "s3://a", Look(tmp_path / "t", None), str(tmp_path / "images"))
     assert generator.cluster.rooted(7) == 7
+
+
+def test_a_scheduler_that_is_lost_is_one_line(cluster, tmp_path):
+    spec_in(tmp_path)
+    cluster.worker(), cluster.worker()
+    (tmp_path / "trap").write_text("")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "generator", "build", "-q", "--cluster", cluster.address],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "2s"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    victim = int(until(lambda: (tmp_path / "held").exists() and (tmp_path / "held").read_text(), process))
+    cluster.started[0].kill()
+    out, said = process.communicate(timeout=60)
+    os.kill(victim, signal.SIGKILL)
+    told = "the scheduler of the cluster was lost; what was worked out is kept: build again\n"
+    assert (process.returncode, out, said) == (1, "", told)
+    assert not (tmp_path / "site").exists()
 
 
 def test_an_interrupted_build_lets_go_of_the_cluster(cluster, tmp_path):
