@@ -43,7 +43,7 @@ class Parts:
     def _common(self, models: tuple[Results, ...]) -> tuple[str, Places]:
         """What parts about the same models have in common: made once, for there are many of them."""
         shared = key_of(
-            frame=self._frame, models=[_keys(one) for one in models], text=pack((self.atlas.families, self.atlas.notes))[0]
+            frame=self._frame, models=[self._keys(one) for one in models], text=pack((self.atlas.families, self.atlas.notes))[0]
         )
         noted = any(note.model == one.plan.name for one in models for note in self.atlas.notes)
         return shared, self._all_places if noted or len(models) > 1 else self._places(models)
@@ -76,10 +76,10 @@ class Parts:
     @cached_property
     def _root_key(self) -> str:
         words, _ = pack((self.atlas.families, self.atlas.notes))
-        return key_of(frame=self._frame, models=[_keys(one) for one in self.results], words=words)
+        return key_of(frame=self._frame, models=[self._keys(one) for one in self.results], words=words)
 
     def _model_key(self, one: Results) -> str:
-        return key_of(frame=self._frame, model=_keys(one), outline=self._outlines[one.plan.name], words=self._words(one))
+        return key_of(frame=self._frame, model=self._keys(one), outline=self._outlines[one.plan.name], words=self._words(one))
 
     def _layer_key(self, one: Results, place: int) -> str:
         """Of a layer: itself and its neighbours, with an outline of all others, which it may link to and show faces of."""
@@ -90,7 +90,7 @@ class Parts:
         return key_of(
             frame=self._frame,
             place=place,
-            layers=[_key(keys) for keys in one.keys if keys.address in near],
+            layers=[self._key(keys) for keys in one.keys if keys.address in near],
             outline=self._outlines[one.plan.name],
             words=self._words(one, address),
         )
@@ -117,6 +117,16 @@ class Parts:
             found.append((name, [each.shape for each in arrays]))
         return found
 
+    def _keys(self, one: Results) -> list[object]:
+        """Everything that pages say of a model, as keys."""
+        chosen = [units.tolist() for units in one.chosen]
+        return [pack(one.plan)[0], chosen, [self._key(keys) for keys in one.keys]]
+
+    def _key(self, keys: LayerKeys) -> object:
+        """What is said of a layer, as keys; what there is nothing of is the same whatever there is nothing of it for."""
+        there = ((name, key if self.store.get(key, trusted=True) is not None else "") for name, key in keys.facts)
+        return pack(replace(keys, facts=tuple(there)))[0]
+
     def _words(self, one: Results, address: str = "") -> list[object]:
         """What the user says of a model's neurons: the members of families, and the notes on one layer or on all."""
         name = one.plan.name
@@ -127,13 +137,3 @@ class Parts:
 
 def _members(family: Family, model: str) -> list[object]:
     return [family.name, *((each.layer, each.units) for each in family.members if each.model == model)]
-
-
-def _keys(one: Results) -> list[object]:
-    """Everything that pages say of a model, as keys."""
-    chosen = [units.tolist() for units in one.chosen]
-    return [pack(one.plan)[0], chosen, [_key(keys) for keys in one.keys]]
-
-
-def _key(keys: LayerKeys) -> object:
-    return pack(keys)[0]
