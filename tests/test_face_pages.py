@@ -336,6 +336,25 @@ def test_the_first_face_stands_and_the_others_wait_to_be_asked_for():
     assert "image-rendering:pixelated" in site["small/faces.css"].decode()  # weights again, after a smooth face
 
 
+@pytest.mark.parametrize("path", ["index.html", "small/index.html"])
+@pytest.mark.parametrize("order", [("weights", "pixels", "examples"), ("examples", "weights", "pixels")])
+def test_first_pages_show_neurons_by_their_weights_and_by_what_they_respond_to(path, order):
+    page = site_of(faces.atlas_of(*KINDS, order=order))[path].decode()
+    rules = dict(re.findall(r'([^{}]*)>\[style\]::after\{[^}]*url\("[^"]*?mixed/([^"]*)"', page))
+    css = next(selector for selector in rules if "data-face" not in selector).strip()
+    beside = {selector.partition(" .")[0].strip() if "data-face" in selector else "": file for selector, file in rules.items()}
+    seen = {"weights": "examples.webp", "pixels": "examples.webp", "examples": "faces.png"}
+    assert beside == {"" if kind == order[0] else f"[data-face={kind}]": seen[kind] for kind in order}
+    assert f'class="strip {css[1:]} paired"' in page
+    assert "shown twice, by their weights and by their examples." in page
+
+
+def test_first_pages_show_neurons_once_where_all_their_faces_are_of_weights():
+    for page in ("index.html", "small/index.html"):
+        html = site_of(faces.atlas_of("pixels"))[page].decode()
+        assert "strip" in html and not re.search("paired|::after|shown twice", html)
+
+
 def test_the_colours_of_factors_are_cut_from_the_weights_whichever_face_is_first():
     site = site_of(faces.atlas_of("visualization", order=("visualization", "weights")))
     (css,) = re.findall(r"<span class=(f\d+)><i class=red", site["small/mixed/0.html"].decode())[:1]

@@ -22,6 +22,7 @@ NAMES = {
     EXAMPLES: "examples",
     PICTURE: "given pictures",
 }
+OF_WEIGHTS = (WEIGHTS, PIXELS)  # kinds that show weights
 SAMPLED = (VISUALIZATION, EXAMPLES)  # kinds that show activations
 SPRITE = "faces.png"  # of the weights, in a layer's folder
 SMALL = ((48, 36), (128, 30), (1 << 30, 24))  # pixels of a tile for rows, up to so many neurons: a sprite is to take 19 KB
@@ -127,6 +128,11 @@ def there(facts: LayerFacts, kind: str) -> np.ndarray:
     if kind == PICTURE and facts.given is not None and facts.given.images.size:
         return np.asarray(facts.given.there)
     return none
+
+
+def counterpart(faces: Sequence[LayerFace], kind: str) -> LayerFace | None:
+    """What stands beside a face of a kind: beside weights what the neuron responds to, beside that its weights."""
+    return next((face for face in faces if (face.kind in OF_WEIGHTS) != (kind in OF_WEIGHTS)), None)
 
 
 def switch_of(layers: Iterable[Sequence[LayerFace]]) -> Switch:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from generator.pages.common import Common, Link, ModelContext, absolute
 from generator.pages.faces import Switch, switch_of
 from generator.pages.model import summary
-from generator.pages.strips import LayerEntry, layer_entry, spread, strip_style
+from generator.pages.strips import LayerEntry, layer_entry, pairs_told, spread, strip_style
 from generator.records import AtlasFacts
 
 MOSAIC = 5  # layers that stand for a model on the atlas's index
@@ -33,7 +33,8 @@ class IndexPage:
     description: str
     models: tuple[ModelEntry, ...]
     styles: tuple[Markup, ...]
-    switch: Switch  # that its strips can show
+    paired: str  # that its strips show neurons twice, '' where they do not
+    switch: Switch  # that they can show
 
 
 def index_page(atlas: AtlasFacts, contexts: Sequence[ModelContext]) -> IndexPage:
@@ -51,4 +52,4 @@ def index_page(atlas: AtlasFacts, contexts: Sequence[ModelContext]) -> IndexPage
     shown_first = contexts[0].showpiece() if contexts else ""
     about = atlas.description or f"{atlas.title}: the weights of neural networks, a page for every neuron"
     common = Common("", atlas.title, (), atlas.title, absolute(atlas.site_url, "index.html"), about, card=shown_first)
-    return IndexPage(common, atlas.description, tuple(entries), tuple(styles), switch_of(shown_faces))
+    return IndexPage(common, atlas.description, tuple(entries), tuple(styles), pairs_told(shown_faces), switch_of(shown_faces))

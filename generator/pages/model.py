@@ -13,7 +13,7 @@ from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext
 from generator.pages.drawing import Box, Edge, drawing
 from generator.pages.faces import Switch, switch_of
-from generator.pages.strips import LayerEntry, layer_entry, median_explained, strip_style
+from generator.pages.strips import LayerEntry, layer_entry, median_explained, pairs_told, strip_style
 from generator.records import LayerFacts, ModelFacts, Pair
 
 
@@ -42,7 +42,8 @@ class ModelPage:
     rows: tuple[LayerRow, ...]
     layers: tuple[LayerEntry, ...]
     styles: tuple[Markup, ...]
-    switch: Switch  # that its strips can show
+    paired: str  # that its strips show neurons twice, '' where they do not
+    switch: Switch  # that they can show
 
 
 def model_page(context: ModelContext) -> ModelPage:
@@ -55,6 +56,7 @@ def model_page(context: ModelContext) -> ModelPage:
         ("Made with", ", ".join(f"{package} {version}" for package, version in given.versions)),
         ("Input", " × ".join(map(str, model.input_shape))),
     )
+    faces = [context.views[layer.layer.address].faces for layer in model.layers]
     return ModelPage(
         common=context.model_common(),
         name=model.name,
@@ -65,7 +67,8 @@ def model_page(context: ModelContext) -> ModelPage:
         rows=tuple(layer_row(context, layer) for layer in model.layers),
         layers=tuple(layer_entry(context, layer, "", "m") for layer in model.layers),
         styles=tuple(strip_style(context, layer, "", "m") for layer in model.layers),
-        switch=switch_of(context.views[layer.layer.address].faces for layer in model.layers),
+        paired=pairs_told(faces),
+        switch=switch_of(faces),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +11,8 @@ from markupsafe import Markup
 
 from generator.pages import wording
 from generator.pages.common import Link, ModelContext
-from generator.pages.views import IN_STRIP, face_style, link
+from generator.pages.faces import NAMES, OF_WEIGHTS, LayerFace, counterpart
+from generator.pages.views import IN_STRIP, face_style, link, paired_style
 from generator.records import Faces, LayerFacts
 
 STRIP = 18  # faces that stand for a layer on the model's page
@@ -50,13 +52,27 @@ def layer_entry(context: ModelContext, facts: LayerFacts, prefix: str, css: str)
     line = f"{layer.kind} · {wording.counted(layer.neurons, 'neuron')}" if layer.kind != "input" else ""
     more = f"{layer.neurons - len(tiles):,} more" if tiles and layer.neurons > len(tiles) else ""
     where = Link(f"{prefix}{view.folder}/index.html", layer.address)
-    return LayerEntry(where, line, f"{css}{view.css}", tiles, more)
+    paired = " paired" if tiles and is_paired(view.faces) else ""
+    return LayerEntry(where, line, f"{css}{view.css}{paired}", tiles, more)
+
+
+def is_paired(faces: Sequence[LayerFace]) -> bool:
+    """Whether the neurons of a layer are shown by their weights and by what they respond to."""
+    return bool(faces) and counterpart(faces, faces[0].kind) is not None
+
+
+def pairs_told(layers: Iterable[Sequence[LayerFace]]) -> str:
+    """How the neurons of these layers are shown, where it is by two pictures each; '' where it is by one."""
+    paired = [faces for faces in layers if is_paired(faces)]
+    others = dict.fromkeys(next(NAMES[face.kind] for face in faces if face.kind not in OF_WEIGHTS) for faces in paired)
+    return f"Neurons are shown twice, by their weights and by their {' or '.join(others)}." if others else ""
 
 
 def strip_style(context: ModelContext, facts: LayerFacts, prefix: str, css: str) -> Markup:
-    """The rule that shows the faces of one layer's strip."""
+    """The rules that show the faces of one layer's strip."""
     view = context.views[facts.layer.address]
-    return face_style(f"{css}{view.css}", view, f"{prefix}{view.folder}/", (STRIP_SIZE,), IN_STRIP)
+    name, where = f"{css}{view.css}", f"{prefix}{view.folder}/"
+    return face_style(name, view, where, (STRIP_SIZE,), IN_STRIP) + paired_style(name, view, where, STRIP_SIZE)
 
 
 def median_explained(faces: Faces) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from generator.addresses import FLAT, NEURONS, anchor, folder, neuron_file, neuron_page, section
-from generator.pages.faces import SPRITE, LayerFace, Sprite, layer_faces
+from generator.pages.faces import SPRITE, LayerFace, Sprite, counterpart, layer_faces
 from generator.pictures import BAR_TILE, Grid, bar_tiles, data_uri, sprite_grid
 from generator.records import Faces, Family, LayerFacts, ModelFacts
 
@@ -182,17 +182,44 @@ def face_style(
 
 def _rule(selector: str, sprite: Sprite, address: str, targets: Sequence[float], tile: str, after_smooth: bool) -> str:
     """One sprite's rule; `after_smooth`: whether it takes the place of one that is shown smoothly."""
+    scales = [_scale(sprite, one) for one in targets]
+    size = _size(sprite, scales[0]) + "".join(f";--o:{one:g}" for one in scales[1:])
+    return f"{selector}{{{size}}}{selector}{tile}{{{_drawn(sprite, address, scales[0], after_smooth)}}}"
+
+
+def _scale(sprite: Sprite, target: float) -> float:
+    """How many times the tiles of a sprite are enlarged to come near `target` CSS pixels."""
     grid = sprite.grid
-    longest = max(grid.rows, grid.cols)
-    scales = [round(one / longest, 3) if sprite.smooth else scale_to(one, grid.rows, grid.cols) for one in targets]
-    size = f"--r:{grid.rows};--c:{grid.cols};--w:{grid.width};--s:{scales[0]:g}"
-    size += "".join(f";--o:{one:g}" for one in scales[1:])
-    smooth = sprite.smooth or scales[0] < 1
-    drawn = ";image-rendering:auto" if smooth else ";image-rendering:pixelated" if after_smooth else ""
-    return f'{selector}{{{size}}}{selector}{tile}{{background-image:url("{address}"){drawn}}}'
+    return round(target / max(grid.rows, grid.cols), 3) if sprite.smooth else scale_to(target, grid.rows, grid.cols)
+
+
+def _size(sprite: Sprite, scale: float) -> str:
+    """The properties that tell the style sheet how large a sprite and its tiles are."""
+    return f"--r:{sprite.grid.rows};--c:{sprite.grid.cols};--w:{sprite.grid.width};--s:{scale:g}"
+
+
+def _drawn(sprite: Sprite, address: str, scale: float, after_smooth: bool) -> str:
+    """The properties that draw it."""
+    smooth = sprite.smooth or scale < 1
+    how = ";image-rendering:auto" if smooth else ";image-rendering:pixelated" if after_smooth else ""
+    return f'background-image:url("{address}"){how}'
 
 
 IN_STRIP = ">*::before"  # the tile of a link in a strip or a grid, where a link is a face with its number
+BESIDE = ">[style]::after"  # and the tile below that, where a neuron is shown twice
+
+
+def paired_style(css: str, view: LayerView, where: str, target: float) -> Markup:
+    """The rules that show, below each face of a strip, its counterpart: `pages.faces.counterpart`."""
+    rules: list[str] = []
+    for face in view.faces:
+        other = counterpart(view.faces, face.kind)
+        if other is not None:
+            scale = _scale(other.small, target)
+            said = f"{_size(other.small, scale)};{_drawn(other.small, f'{where}{other.small.file}', scale, bool(rules))}"
+            asked = f"[data-face={face.kind}] " if rules else ""
+            rules.append(f"{asked}.{css}{BESIDE}{{{said}}}")
+    return Markup("".join(rules))  # as in `sprite_style` nothing to escape
 
 
 def place(grid: Grid | None, tile: int) -> Markup:
