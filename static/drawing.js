@@ -37,7 +37,7 @@
 
   // Tiles are mostly drawn before and after elements, where a script cannot ask for their place: elements of their own take theirs.
   var LAID = ["display", "position", "left", "top", "width", "height", "order", "flex", "margin", "background-image", "background-position",
-    "background-size", "background-color", "background-blend-mode", "box-shadow"];
+    "background-size", "background-color", "background-blend-mode", "box-shadow", "image-rendering"];
   function embody(element) {
     ["::before", "::after"].forEach(function (which) {
       var style = getComputedStyle(element, which), tile = doc.createElement("span");
@@ -45,7 +45,7 @@
       LAID.forEach(function (name) { tile.style.setProperty(name, style.getPropertyValue(name)); });
       element[which === "::before" ? "prepend" : "append"](tile);
     });
-    element.classList.add("bare");
+    element.classList.add("embodied");
   }
 
   function Drawing(box, images) {
@@ -53,9 +53,10 @@
 
     function place(rect) { return 'x="' + short(rect.left - origin.left) + '" y="' + short(rect.top - origin.top) + '"'; }
     function extent(rect) { return 'width="' + short(rect.width) + '" height="' + short(rect.height) + '"'; }
-    function picture(uri, rect) {
+    function picture(uri, rect, style) {
+      var drawn = style.imageRendering === "pixelated" ? ' style="image-rendering:pixelated"' : "";
       if (!uri) missing += 1;
-      else parts.push("<image " + place(rect) + " " + extent(rect) + ' href="' + uri + '" preserveAspectRatio="none" style="image-rendering:pixelated"/>');
+      else parts.push("<image " + place(rect) + " " + extent(rect) + ' href="' + uri + '" preserveAspectRatio="none"' + drawn + "/>");
     }
     function framed(style, rect) {
       var line = /^(rgba?\([^)]*\)) 0px 0px 0px 1px$/.exec(style.boxShadow);
@@ -66,11 +67,13 @@
     function ground(style, rect) {
       var image = images[address(style)];
       if (image) {
-        var at = style.backgroundPosition.split(" ").map(number), size = style.backgroundSize.split(" ").map(number);
+        var size = style.backgroundSize.split(" "), at = style.backgroundPosition.split(" ").map(number);
+        if (parseFloat(size[0]) === 0) return; // it only hands its picture on
+        size = size.map(function (side, axis) { return /%$/.test(side) ? number(side) / 100 * [rect.width, rect.height][axis] : number(side); });
         var scale = size[0] ? size[0] / image.naturalWidth : size[1] ? size[1] / image.naturalHeight : 1;
         var tint = style.backgroundBlendMode === "multiply" ? style.backgroundColor : "";
         var cutting = [-at[0] / scale, -at[1] / scale, rect.width / scale, rect.height / scale].map(Math.round);
-        picture(cut.apply(null, [image].concat(cutting, 1, tint)), rect);
+        picture(cut.apply(null, [image].concat(cutting, 1, tint)), rect, style);
       } else if (!/^(transparent|rgba\(.*, 0\))$/.test(style.backgroundColor) && rect.width * rect.height) {
         parts.push("<rect " + place(rect) + " " + extent(rect) + ' fill="' + style.backgroundColor + '"/>');
       }
@@ -135,7 +138,7 @@
       if (linked) parts.push('<a href="' + escaped(element.href) + '">');
       if (element !== box) { ground(style, rect); lines(element, style); }
       if (element.tagName === "IMG" && images[element.src]) {
-        picture(cut(images[element.src], 0, 0, images[element.src].naturalWidth, images[element.src].naturalHeight, 1), rect);
+        picture(cut(images[element.src], 0, 0, images[element.src].naturalWidth, images[element.src].naturalHeight, 1), rect, style);
       }
       [].forEach.call(element.childNodes, function (child) {
         if (child.nodeType === 1) walk(child);

@@ -2,6 +2,7 @@
 (function () {
   "use strict";
   var doc = document, scope = doc, root = doc.documentElement, PIXELS = 640, FACE = 112, ROWS = 5;
+  var FACES = { weights: "weights", pixels: "on the pixels", visualization: "visualization", examples: "examples", picture: "given picture" };
 
   function all(selector, within) { return [].slice.call((within || scope).querySelectorAll(selector)); }
   function pick(selector) { return scope.querySelector(selector); }
@@ -42,16 +43,13 @@
     var words = make("div", {}, [make("p", { className: "name" }, [name, page.label ? " " + page.label : ""])]);
     var from = [page.model, page.atlas].filter(Boolean).join(" · ");
     words.append(make("p", { className: "quiet", textContent: from }));
-    var told = pick("main .lead, .opening > div p");
+    var told = pick("main .lead, .opening > div:not(.faces) p"), three = pick(".faces > .three");
     if (!named.length && !pick(".opening")) named = all("main > section").concat(all("main .multiples").slice(0, 1));
     if (told) words.append(make("p", { textContent: text(told) }));
-    var face = pick(".opening img.px");
-    var copy = face && face.cloneNode(true), other = pick(".faces > figure:first-child:not(.weights) > :first-child"), stands = copy;
-    if (other) { // another face comes first
-      stands = make("div", { className: "stands" }, [other.cloneNode(true)]);
-      face = null;
-    }
-    box.append(make("div", { className: "top" }, stands ? [stands, words] : [words]));
+    if (three) words.append(make("p", { className: "quiet", textContent: text(three) }));
+    var shown = all(".faces > figure").map(stand), face = shown.length ? null : pick(".opening img.px"), copy = face && face.cloneNode(true);
+    if (shown.length) shown = [make("div", { className: "stands" }, shown)];
+    box.append(make("div", { className: "top" }, (face ? [copy] : shown).concat(words)));
     if (face) decoded(face).then(function () { resize(copy, face); }, function () {});
     if (face && face.naturalWidth) resize(copy, face);
     named.forEach(function (one) { box.append(one.cloneNode(true)); });
@@ -70,6 +68,11 @@
     return box;
   }
 
+  // One of a neuron's faces, small, and what it is.
+  function stand(face) {
+    return make("div", {}, [face.firstElementChild.cloneNode(true), make("p", { className: "quiet", textContent: FACES[face.className.split(" ")[0]] })]);
+  }
+
   // A picture at about FACE pixels, a whole number of them for each of its own.
   function resize(copy, face) {
     var times = Math.max(1, Math.round(FACE / Math.max(face.naturalWidth, face.naturalHeight)));
@@ -80,6 +83,7 @@
   // The first rows of the first table of a neuron's connections in one direction.
   function first(section, rows) {
     var table = section.querySelector("table"), shown = make("section"), copy = table.cloneNode(true);
+    copy.classList.add("near"); // its pictures are not waited with
     shown.append(make("h2", { textContent: text(section.querySelector("h2, h3")) + " " + layerOf(table) }));
     all("tbody tr", copy).slice(rows).forEach(function (row) { row.remove(); });
     ["--sheet", "--kh"].forEach(function (name) { copy.style.setProperty(name, getComputedStyle(table).getPropertyValue(name)); });

@@ -168,11 +168,44 @@ def test_axe_finds_nothing_where_a_layer_stands_on_one_page(visit, tmp_path):
     assert_none([line for line in violations(page) if "target-size" not in line], "neurons.html")
 
 
-def test_a_frame_shows_the_first_face(visit, signed_site, faces_site):
-    page = visit(f"{(signed_site / NEURON).as_uri()}#embed")
-    assert page.locator(".taken .stands .field").is_visible()
-    page = visit(f"{(faces_site / NEURON).as_uri()}#embed")
-    assert page.locator(".taken .top > img.px").is_visible()
+def test_a_frame_shows_all_faces_in_their_order_and_says_what_activations_are(visit, at, signed_site, faces_site):
+    page = visit(at(signed_site, f"{NEURON}#embed"))
+    assert page.locator(".stands > div").all_inner_texts() == ["on the pixels", "weights"]
+    page = visit(at(faces_site, f"{NEURON}#embed"))
+    assert page.locator(".stands > div").all_inner_texts() == [
+        "weights",
+        "on the pixels",
+        "visualization",
+        "examples",
+        "given picture",
+    ]
+    for part in (".px", ".field > i", ".part", ".tiles i"):
+        assert page.locator(f".stands {part}").first.bounding_box()["width"] <= 113
+    told = page.locator(".top > :last-child p").all_inner_texts()
+    assert [words for words in told if "activations are what" in words]
+    assert not [words for words in told if "inhibits" in words]  # that is said of a picture
+
+
+def test_the_faces_of_rows_are_there_in_a_frame_that_nobody_scrolls(visit, at, faces_site):
+    page = visit(at(faces_site, f"{NEURON}#embed"), width=390)
+    page.set_viewport_size({"width": 390, "height": 100})
+    page.locator(".taken tbody").first.wait_for()
+    images = page.locator(".taken tbody th > *").evaluate_all("(all) => all.map(one => (" + TILE + ")(one, '::before'))")
+    assert images
+    assert all(image.startswith("url(") for image in images)
+
+
+def test_a_figure_is_saved_with_its_faces(visit, host, faces_site):
+    page = visit(host(faces_site) + NEURON)
+    page.locator("#use > summary").click()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save: Figure, SVG").click()
+    drawing = waiting.value.path().read_text()
+    sizes = [int(side) for side in re.findall(r'<image [^>]*?width="(\d+)[."]', drawing)]
+    assert "left out" not in page.get_by_role("status").inner_text()
+    assert sum(side > 48 for side in sizes) == 4 + faces.TOP  # rows have smaller ones
+    assert max(sizes) <= 113  # what only hands its picture on is not drawn
+    assert ">visualization</text>" in drawing
 
 
 def test_the_pictures_are_on_paper_too(visit, faces_site):
