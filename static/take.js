@@ -259,7 +259,7 @@
       ["LaTeX", "\\href{" + texAddress(page.base) + "}{\\includegraphics[width=3cm]{" + file + "}}"],
       ["BibTeX", "@misc{" + page.file.replace(/[^\w-]/g, "_") + ",\n" + (cite ? "  author = {" + cite + "},\n" : "") + "  title = {{" + tex(page.name) +
         "}},\n  howpublished = {\\url{" + page.base + "}},\n  note = {" + note + "}\n}"],
-      ["Frame", '<iframe src="' + escaped(framed(page.base)) + '" title="' + escaped(page_title) + '" width="100%" height="480" style="border:0"></iframe>\n' +
+      ["Frame", '<iframe src="' + escaped(framed(page.base)) + '" title="' + escaped(page_title) + '" width="100%" height="560" style="border:0"></iframe>\n' +
         '<script src="' + escaped(page.home) + 'embed.js" async><\/script>'],
       ["Element", '<script src="' + escaped(page.home) + 'card.js" async><\/script>\n<atlas-card href="' + escaped(page.base) + '">' +
         '<a href="' + escaped(page.base) + '">' + escaped(page_title) + "</a></atlas-card>"]

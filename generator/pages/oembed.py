@@ -13,7 +13,7 @@ from generator.pages.card import HEIGHT, WIDTH
 from generator.pages.common import ModelContext, absolute
 from generator.records import AtlasFacts, LayerFacts
 
-FRAME = (640, 480)  # CSS pixels, width and height, of the frame until the page in it has told its own height
+FRAME = (640, 560)  # CSS pixels, width and height, of the frame until the page in it has told its own height
 
 
 def has_oembed(atlas: AtlasFacts, address: str) -> bool:
