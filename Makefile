@@ -5,6 +5,8 @@ VENV = .venv
 SPEC = atlas.yaml
 SITE = site
 ARGS =
+# The whole suite is shared out among a few processes, a file at a time and in order: fixtures of a file are made once.
+TOGETHER = -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PYTHON =
 PYTHONS = $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python3.10 python
 
@@ -28,10 +30,10 @@ atlas: $(STAMP) ## build the atlas of atlas.yaml into site/ (another: SPEC=my.ya
 	@$(BIN)/python -m generator build "$(SPEC)" -o "$(SITE)"
 	@$(BIN)/python -c 'import pathlib, sys; page = pathlib.Path(sys.argv[1], "index.html").resolve(); print(f"Open {page}\n  or {page.as_uri()}")' "$(SITE)"
 
-test: $(STAMP) ## run the whole suite (a part: ARGS="-k packaging")
+test: $(STAMP) ## run the whole suite (a part, in one process: ARGS="-k packaging")
 	@$(BIN)/python tests/browser/programs.py chromium
 	@echo "Running the tests: a few minutes on two cores."
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),$(TOGETHER))
 
 test-browsers: $(STAMP) ## try the demo in Firefox, over http and file:// (needs Firefox and npm, installs them where it may)
 	@$(BIN)/python tests/browser/programs.py firefox npm

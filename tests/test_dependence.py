@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torchvision
 from test_expand import named, seeded
 from torch import nn
 from torch.nn import functional
@@ -121,6 +120,8 @@ UNREAD = ("deep.parametrizations.weight.original1",)
 
 
 def test_numbers_beside_the_paths_of_a_resnet_are_not_told():
+    import torchvision  # takes a while: the processes that are begun below do without
+
     torch.manual_seed(0)
     model = torchvision.models.resnet18(weights=None).eval().requires_grad_(False)
     blocks = ("layer1.1", "layer2.?", "layer3.0")

@@ -108,6 +108,7 @@ def test_the_sdist_holds_everything_that_a_checkout_is_built_and_tested_from(unp
     for folder in ("generator", "templates", "static", "tests"):
         wanted |= sources(folder)
     assert wanted - held == set()
+    assert not {path for path in held if ".atlas-cache" in path}  # where the examples have been built there is one
 
 
 def test_the_wheel_holds_the_package_with_templates_and_styles_inside_and_nothing_else(wheel):
@@ -133,11 +134,14 @@ def test_the_installed_package_knows_nothing_of_the_checkout(installed, tmp_path
 
 
 def test_a_wheel_in_a_clean_environment_builds_an_atlas_in_an_empty_folder(installed, unpacked, tmp_path):
-    source = "bundled"
+    source, few = "bundled", "layers: [input, conv0, conv1, mixed3a]"  # enough to be an atlas
     if not TRAINED:  # a network without the bundled one's weights
-        source = "nets:small"
+        source, few = "nets:small", "layers: auto"
         (tmp_path / "nets.py").write_text(NETS)
     run(installed / "atlas", "init", source, cwd=tmp_path)
+    spec = (tmp_path / "atlas.yaml").read_text()
+    assert spec.count("\n    layers: auto") == 1
+    (tmp_path / "atlas.yaml").write_text(spec.replace("\n    layers: auto", f"\n    {few}"))
     run(installed / "atlas", "build", "--quiet", cwd=tmp_path)
     site = tmp_path / "site"
     for style in sources("static"):

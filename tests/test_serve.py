@@ -15,6 +15,7 @@ from threading import Event, Thread
 
 import pytest
 import torch
+import watchfiles
 
 from generator.build import Report
 from generator.errors import AtlasError, SpecError
@@ -298,16 +299,32 @@ def test_a_template_that_breaks_leaves_the_site(project):
     assert title(project) == "first"
 
 
+@pytest.fixture
+def watched(monkeypatch):
+    """The folders that are watched by now, a watch at a time: what changes before is not seen."""
+    begun = []
+
+    def telling(*folders, **settings):
+        for count, changes in enumerate(watchfiles.watch(*folders, rust_timeout=100, yield_on_timeout=True, **settings)):
+            if count == 0:
+                begun.append(folders)
+            if changes:
+                yield changes
+
+    monkeypatch.setattr("generator.publishing.live.watch", telling)
+    return begun
+
+
 @contextmanager
-def following(live):
+def following(live, watched):
     """The loop of the command, in a thread of its own."""
     live.update()
     stop = Event()
     with running(live.served()) as server:
         thread = Thread(target=run, args=(live, server, stop))
         thread.start()
-        time.sleep(0.5)  # for the watchers to be there: what changes before is not seen
         try:
+            wait_for(lambda: len(watched) == 2)  # what is a source, and what stands beside one
             yield server
         finally:
             stop.set()
@@ -316,14 +333,14 @@ def following(live):
 
 
 def wait_for(what):
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not what():
         assert time.monotonic() < until, "nothing happened"
         time.sleep(0.05)
 
 
-def test_a_change_on_the_disk_reaches_the_pages_that_are_open(project):
-    with following(project) as server:
+def test_a_change_on_the_disk_reaches_the_pages_that_are_open(project, watched):
+    with following(project, watched) as server:
         before = ask(server, "/atlas/~edition")[1]
         edit(project, "notes/small/2.md", "a note")
         wait_for(lambda: ask(server, "/atlas/~edition")[1] != before)
@@ -334,9 +351,9 @@ def test_a_change_on_the_disk_reaches_the_pages_that_are_open(project):
         assert b"<title>second</title>" in ask(server, "/moved/")[1]
 
 
-def test_a_mistake_on_the_disk_is_told_in_its_line_and_the_old_site_stays(project, capfd):
+def test_a_mistake_on_the_disk_is_told_in_its_line_and_the_old_site_stays(project, watched, capfd):
     told = []
-    with following(project) as server:
+    with following(project, watched) as server:
         edit(project, "atlas.yaml", SPEC + "colour: red\n")
         wait_for(lambda: told.append(capfd.readouterr().err) or "colour" in "".join(told))
         (line,) = "".join(told).splitlines()
@@ -345,20 +362,20 @@ def test_a_mistake_on_the_disk_is_told_in_its_line_and_the_old_site_stays(projec
         wait_for(lambda: b"colour: unknown key" in ask(server, "/atlas/~edition")[1])
         edit(project, "atlas.yaml", SPEC.replace("first", "mended"))
         wait_for(lambda: b"<title>mended</title>" in ask(server, "/atlas/")[1])
-        assert b"colour" not in ask(server, "/atlas/~edition")[1]
+        wait_for(lambda: b"colour" not in ask(server, "/atlas/~edition")[1])
 
 
-def test_a_folder_that_comes_later_is_watched_too(tmp_path):
+def test_a_folder_that_comes_later_is_watched_too(tmp_path, watched):
     watcher = Watcher()
     late = tmp_path.resolve() / "late"
     watcher.follow(frozenset({late}))
-    time.sleep(0.5)
+    wait_for(lambda: len(watched) == 1)
     late.mkdir()
-    assert watcher.next(20) == {late}
+    assert watcher.next(60) == {late}
     watcher.follow(frozenset({late}))
-    time.sleep(0.5)
+    wait_for(lambda: len(watched) == 3)
     (late / "a.md").write_text("a")
-    assert watcher.next(20) == {late / "a.md"}
+    assert watcher.next(60) == {late / "a.md"}
     watcher.end()
     assert watcher.next(0.1) == frozenset()
 

@@ -52,7 +52,7 @@ def visit(browser) -> Iterator[Callable[..., Page]]:
     def visit(place: Path | str, width: int = 1280, theme: str = "light", clean: bool = True, **context: object) -> Page:
         size = {"width": width, "height": 844 if width < 600 else 900}
         page = browser.new_context(viewport=size, color_scheme=theme, **context).new_page()
-        page.set_default_timeout(5_000)
+        page.set_default_timeout(20_000)
         page.problems = []
         if clean:
             watch(page)

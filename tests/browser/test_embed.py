@@ -1,6 +1,7 @@
 """Pages in frames of others: the figure alone, and a frame that is as high as its figure, over file:// and http."""
 
 import pytest
+from playwright.sync_api import expect
 
 NEURON = "small/mixed/4.html"
 HEIGHT = "() => document.querySelector('.taken').getBoundingClientRect().height"
@@ -25,7 +26,7 @@ def article(visit, tmp_path):
 
 def frame_of(page):
     """The frame of a page, once its figure is there."""
-    for _ in range(100):
+    for _ in range(400):
         if len(page.frames) > 1:
             break
         page.wait_for_timeout(50)
@@ -36,7 +37,7 @@ def frame_of(page):
 
 def settled(page, frame, element="document.querySelector('iframe')"):
     """The height of a frame once it is that of the figure in it."""
-    for _ in range(50):
+    for _ in range(400):
         high, shown = page.evaluate(f"parseFloat(getComputedStyle({element}).height)"), frame.evaluate(HEIGHT)
         if 0 <= high - shown <= 2:
             return high
@@ -129,8 +130,8 @@ def test_a_card_is_a_figure_in_any_page(article, sample_site, at):
     assert frame.evaluate("document.documentElement.dataset.theme") == "dark"
     assert page.locator("atlas-card iframe").get_attribute("title") == "mixed:4"
     page.evaluate("document.querySelector('atlas-card').setAttribute('rows', '0')")
+    expect(page.frame_locator("atlas-card iframe").locator("tbody tr")).to_have_count(0, timeout=20_000)
     page.frame_locator("atlas-card iframe").locator(".taken").wait_for()
-    page.wait_for_timeout(200)
     assert page.frame_locator("atlas-card iframe").locator("tbody tr").count() == 0
 
 
