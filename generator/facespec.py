@@ -64,17 +64,31 @@ class VisualizationSpec(Part):
     """Images that neurons respond to strongly, found by optimization."""
 
     kind: Literal["none", "bundled", "make"] = Field(
-        default="bundled", description="'bundled' shows those that come with the model, if any; 'make' makes them; or 'none'."
+        default="bundled",
+        description="'bundled' shows those that come with the model, if any do (they do with the bundled network alone); "
+        "'make' makes them, which takes long; 'none' shows none.",
     )
-    size: Annotated[StrictInt, Field(ge=16, le=512)] = Field(default=64, description="Pixels of a square image, 16 to 512.")
-    steps: Annotated[StrictInt, Field(ge=1, le=10_000)] = Field(default=80, description="Steps of the optimization, at most.")
-    seed: Annotated[StrictInt, Field(ge=0, le=2**32 - 1)] = Field(default=0, description="Seed of everything drawn at random.")
+    size: Annotated[StrictInt, Field(ge=16, le=512)] = Field(
+        default=64,
+        description="Pixels of an image either way, 16 to 512. A layer that runs on images of no other size than the model's "
+        "own input, as those behind a flattened map do, gets images of that size.",
+    )
+    steps: Annotated[StrictInt, Field(ge=1, le=10_000)] = Field(
+        default=80, description="Steps in which an image is improved, at most: it ends sooner where little is gained any more."
+    )
+    seed: Annotated[StrictInt, Field(ge=0, le=2**32 - 1)] = Field(
+        default=0, description="Seed of everything that is drawn at random: another gives other images."
+    )
     objective: Literal["channel", "centre"] = Field(
-        default="channel", description="What is made large: the mean over a neuron's map, or its value at the centre."
+        default="channel",
+        description="What an image is to make large: 'channel', the mean of the neuron's activation over its map, or "
+        "'centre', its activation in the middle of the map.",
     )
-    negative: StrictBool = Field(default=False, description="Also an image that makes each neuron most negative.")
+    negative: StrictBool = Field(
+        default=False, description="Whether to make also images that drive each neuron down, as many as drive it up."
+    )
     images: Annotated[StrictInt, Field(ge=1, le=9)] = Field(
-        default=1, description="Images of each neuron, unlike each other where there are several."
+        default=1, description="Images that drive each neuron up, 1 to 9; several are made to be unlike each other."
     )
 
 
@@ -85,13 +99,15 @@ class ImagesSpec(Part):
     licence: StrictStr = Field(default="", description="Licence of the images, shown beside them.")
     credit: StrictStr = Field(default="", description="Who made the images, shown beside them.")
     count: Annotated[StrictInt, Field(ge=1)] = Field(
-        default=0, description="How many of the images to look at, spread evenly over all; without it every one."
+        default=0, description="How many of the images to look at, taken evenly from all of them; without it every one."
     )
     top: Annotated[StrictInt, Field(ge=1, le=50)] = Field(
-        default=9, description="Examples of each neuron: those with the largest activation, 1 to 50."
+        default=9, description="Examples of each neuron: the images with its largest activations, 1 to 50."
     )
     spread: Annotated[StrictInt, Field(ge=0, le=50)] = Field(
-        default=6, description="Further examples from across the range of its activation, 0 to 50."
+        default=6,
+        description="Further examples of each neuron, drawn at random from equal parts of the range of its activations, 0 to "
+        "50.",
     )
 
 
@@ -100,7 +116,8 @@ class PicturesSpec(Part):
 
     path: Annotated[Line, AfterValidator(_place)] = Field(
         description="Where the pictures are, relative to this file: a path with {layer} and {unit} in it (and {model}; "
-        "{unit:04} for leading zeros), or a table with the columns layer, unit and file; or 'none'.",
+        "{unit:04} for leading zeros); or a table: a .csv or .tsv file with the columns layer, unit and file, or a .yaml file "
+        "`layer: {unit: file}`, its files relative to it; or 'none'.",
         examples=["icons/{layer}/{unit}.png", "icons.csv"],
     )
     licence: StrictStr = Field(default="", description="Licence of the pictures, shown beside them.")
@@ -129,33 +146,37 @@ class FacesSpec(Part):
 
     order: Annotated[tuple[Face, ...], Field(min_length=1), AfterValidator(_in_order)] = Field(
         default=("weights", "pixels", "visualization", "examples", "picture"),
-        description="The faces in their order on a page: the first that a neuron has stands for it everywhere; a face left "
-        "out is not made. 'weights' must be among them.",
+        description="The faces in their order on a page: the first that a neuron has stands for it in rows and grids; one "
+        "that is left out is neither made nor shown. 'weights' must be among them: it stands in where a neuron has no other.",
     )
     layers: dict[str, _Switch] = Field(
         default={},
-        description="The faces of some layers only: from layer address or glob to a list of faces, 'all' or 'none'. The first "
-        "pattern that fits a layer counts; where none fits, it has all.",
+        description="Which faces some layers have: from layer address or glob to a list of faces, 'all', or 'none' for no "
+        "picture at all; a list without 'weights' leaves their picture out too. A neuron that is left with no picture says so "
+        "on its page, and has its number alone elsewhere. The first pattern that fits a layer counts; a layer that none fits "
+        "has all.",
         examples=[{"layer4.*": ["weights", "visualization"], "fc": "none"}],
     )
     pixels: Literal["auto", "all", "none"] = Field(
         default="auto",
-        description="Expanded weights to the pixels: 'auto' for neurons whose receptive field is at most 64 pixels, 'all' for "
-        "every neuron, or 'none'.",
+        description="The weights of a neuron on the pixels of the model's input, through all layers between: 'auto' for "
+        "neurons that see at most 64 pixels either way, 'all' for every neuron, or 'none'.",
     )
     classes: Annotated[StrictInt, Field(ge=0, le=20)] = Field(
         default=5,
-        description="Classes that a neuron pushes up and down the most, so many of each, where a mean over the map leads "
-        "from its layer to the classes; 0 for none.",
+        description="How many classes to name that a neuron pushes up the most, and as many that it pushes down, where a mean "
+        "over the map leads from its layer to the classes; 0 for none.",
     )
     visualization: _Visualization = Field(
         default=VisualizationSpec(),
-        description="Feature visualizations: 'none', 'bundled', 'make', or a mapping that says how to make them.",
+        description="Feature visualizations, images made to drive a neuron: 'bundled' (those that come with the model), "
+        "'make', 'none', or a mapping that says how to make them.",
         json_schema_extra={"default": "bundled"},
     )
     images: _Images = Field(
         default=ImagesSpec(path=NONE),
-        description="Images to take examples from: a folder, a zip file, or a mapping that says more; 'none' for none.",
+        description="Photographs in which to look for those that each neuron responds to most: a folder, a zip file, or a "
+        "mapping that says more; 'none' for none.",
         json_schema_extra={"default": NONE},
     )
     pictures: _Pictures = Field(
@@ -165,7 +186,10 @@ class FacesSpec(Part):
         json_schema_extra={"default": NONE},
     )
     bytes: Bytes = Field(
-        default=12 * 1024, description="Bytes that all faces of a neuron may take, on average.", examples=["12 KiB"]
+        default=12 * 1024,
+        description="Bytes that all faces of a neuron may take, on average: where those of a layer take more, their pictures "
+        "are of a lower quality, or smaller.",
+        examples=["12 KiB"],
     )
 
     def over(self, other: FacesSpec) -> FacesSpec:

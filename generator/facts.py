@@ -25,8 +25,14 @@ def model_facts(results: Results, store: Store) -> ModelFacts:
         name=plan.name,
         provenance=plan.provenance,
         input_shape=plan.input_shape,
+        mean=plan.mean,
+        std=plan.std,
         layers=tuple(
-            replace(_layer_facts(layer, chosen, weights, pairs, writes[layer.layer.address], keys, store), order=order)
+            replace(
+                _layer_facts(layer, chosen, weights, pairs, writes[layer.layer.address], keys, store),
+                order=order,
+                face_budget=results.face_budget,
+            )
             for layer, chosen, weights, pairs, keys, order in layers
         ),
     )

@@ -80,10 +80,7 @@ def pictures_of(spec: Spec, model: ModelSpec) -> list[str]:
         from generator.context.given import places_of
 
         place = spec.faces_place(model, "pictures")
-        found = places_of(place, model.name)
-        fixed = Path(found.pattern.partition("{")[0])
-        files = [place, *(found.folder / each for each in found.table.values())] if found.table is not None else [fixed]
-        stamps += [stamp_of(each if each.exists() else each.parent) for each in files]
+        stamps += [f"{each} {stamp_of(each)}" for each in (place, *places_of(place, model.name).files())]
     return stamps
 
 

@@ -5,22 +5,24 @@ Each is made for many layers at once, as the work they share asks for, kept laye
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from generator.errors import ModelError
-from generator.facespec import FacesSpec
+from generator.facespec import FacesSpec, ImagesSpec, VisualizationSpec
 from generator.interrupts import heed, leaving_at_once
 from generator.keeping.code import code_digest
 from generator.keeping.files import stamp_of
 from generator.keeping.store import Store, key_of
 from generator.plans import Planned
-from generator.records import LayerPlan, Looks
+from generator.records import LayerPlan
 from generator.spec import ModelSpec, Spec
+
+if TYPE_CHECKING:
+    from generator.context.given import Asked
 
 LIMIT = 64  # pixels either way of the largest field that is drawn unless the spec asks for all
 STATE = "state"  # folder in the cache for what long runs have done so far
@@ -47,6 +49,8 @@ class FaceTask:
     faces: FacesSpec
     place: str  # where images or pictures are, '' for neither
     sha256: str  # of the model's weights
+    mean: tuple[float, ...] | None  # taken from its images, 0..1; None for nothing
+    std: tuple[float, ...] | None  # they are divided by; None for nothing
     wanted: tuple[Wanted, ...]
     cache: Path
     address: str  # of the cache on a cluster, '' for none
@@ -70,7 +74,16 @@ def picture(task: FaceTask) -> FacesDone:
                 store.put(wanted.key, value)
         except ModelError as error:
             raise ModelError(f"{task.model.name}: {error}") from error
-    return FacesDone(len(missing), tuple(store.notes))
+    return FacesDone(len(missing), (*store.notes, *(_unreadable(task, store) if task.field == "given" else ())))
+
+
+def _unreadable(task: FaceTask, store: Store) -> Iterator[str]:
+    """A line on the given pictures that cannot be read, whenever they were looked at."""
+    from generator.context.given import unreadable
+
+    line = unreadable([store.get(each.key, trusted=True) for each in task.wanted])
+    if line:
+        yield f"{task.model.name}: {line}"
 
 
 # -- which there are to be ------------------------------------------------------------------------------------------------
@@ -79,9 +92,9 @@ def picture(task: FaceTask) -> FacesDone:
 def face_tasks(spec: Spec, model: Planned, store: Store) -> Iterator[FaceTask]:
     """What a spec asks for of one model; raises SpecError where files it names are not there."""
     faces = spec.faces_of(model.spec)
-    task = FaceTask(
-        "", model.spec, spec.folder, model.key, faces, "", model.plan.provenance.sha256, (), store.folder, store.address
-    )
+    plan = model.plan
+    made_of = (plan.provenance.sha256, plan.mean, plan.std)
+    task = FaceTask("", model.spec, spec.folder, model.key, faces, "", *made_of, (), store.folder, store.address)
     yield replace(task, field="pixels", wanted=_wanted(model, faces, "pixels", _pixels_key(faces)))
     if faces.classes:
         yield replace(task, field="pushes", wanted=_wanted(model, faces, "", _pushes_key(faces)))
@@ -94,6 +107,33 @@ def face_tasks(spec: Spec, model: Planned, store: Store) -> Iterator[FaceTask]:
     if faces.visualization.kind == "make":  # takes longest: a task a layer
         for each in _wanted(model, faces, "visualization", _looks_key(task)):
             yield replace(task, field="looks", wanted=(each,))
+
+
+def face_remarks(spec: Spec, models: Sequence[Planned]) -> Iterator[str]:
+    """What is to be said of what a spec asks for, and is no mistake, a line each."""
+    asked: dict[Path, list[Asked]] = defaultdict(list)
+    for model in models:
+        faces = spec.faces_of(model.spec)
+        if model.plan.mean is None and (faces.visualization.kind == "make" or faces.images.path != "none"):
+            yield (
+                f"{model.plan.name}: images go in as they are, 0 to 1: its source names no normalization; if it has one, "
+                "say so under 'normalize'"
+            )
+        if faces.pictures.path != "none":
+            asked[spec.faces_place(model.spec, "pictures")].append(_asked(model, faces))
+    if asked:
+        from generator.context.given import remarks
+
+        for place, those in asked.items():
+            yield from remarks(place, those)
+
+
+def _asked(model: Planned, faces: FacesSpec) -> Asked:
+    from generator.context.given import Asked
+
+    neurons = {one.layer.address: one.layer.neurons for one in model.plan.layers}
+    shown = {each.address: each.chosen for each in _wanted(model, faces, "picture", lambda plan, _: plan.layer.address)}
+    return Asked(model.plan.name, neurons, shown)
 
 
 def _wanted(
@@ -137,13 +177,14 @@ def _given_key(task: FaceTask, place: str) -> Key:
 
 def _examples_key(task: FaceTask, place: str) -> Key:
     code, images = code_digest("generator.context.examples"), task.faces.images.model_dump(mode="json", exclude={"path"})
-    stamp = stamp_of(Path(place))
-    return lambda plan, _: key_of(what="examples", model=task.key, at=plan.layer.address, images=images, of=stamp, code=code)
+    seen = {"of": stamp_of(Path(place)), "fed": [task.mean, task.std]}
+    return lambda plan, _: key_of(what="examples", model=task.key, at=plan.layer.address, images=images, **seen, code=code)
 
 
 def _looks_key(task: FaceTask) -> Key:
-    how, code = task.faces.visualization.model_dump(mode="json"), code_digest("generator.context.visualize")
-    return lambda plan, _: key_of(what="looks", model=task.key, at=plan.layer.address, how=how, code=code)
+    how, fed = task.faces.visualization.model_dump(mode="json"), [task.mean, task.std]
+    code = code_digest("generator.context.visualize", "generator.context.looks")
+    return lambda plan, _: key_of(what="looks", model=task.key, at=plan.layer.address, how=how, fed=fed, code=code)
 
 
 # -- making them ----------------------------------------------------------------------------------------------------------
@@ -158,11 +199,11 @@ def _opened(task: FaceTask) -> Any:
     return opened_once(task.model, task.folder, task.key)
 
 
-def _subject(task: FaceTask) -> Any:
+def subject_of(task: FaceTask) -> Any:
+    """The `Subject` of a task: its model, opened, and how it is fed."""
     from generator.context.visualize import Subject
 
-    opened = _opened(task)
-    return Subject(opened.graph, task.sha256, opened.loaded.mean, opened.loaded.std)
+    return Subject(_opened(task).graph, task.sha256, task.mean, task.std)
 
 
 def _pixels(task: FaceTask) -> Made:
@@ -190,37 +231,39 @@ def _given(task: FaceTask) -> Made:
 
 
 def _examples(task: FaceTask) -> Made:
-    from generator.context.examples import ExampleOptions, Source, collect_examples
+    from generator.context.examples import Source, collect_examples
     from generator.context.images import open_images
 
-    said, folder = task.faces.images, task.cache / STATE
-    options = ExampleOptions(top=said.top, spread=said.spread)
+    said, folder, options = task.faces.images, task.cache / STATE, examples_options(task.faces.images)
     with open_images(Path(task.place), said.count or None) as images:
         addresses = [each.address for each in task.wanted]
-        found = collect_examples(_subject(task), addresses, images, options, folder, Source(said.credit, said.licence), heed)
+        found = collect_examples(subject_of(task), addresses, images, options, folder, Source(said.credit, said.licence), heed)
         yield from ((each, found[each.address]) for each in task.wanted)
 
 
-def _looks(task: FaceTask) -> Made:
-    from generator.context.visualize import Options, visualize
+def examples_options(said: ImagesSpec) -> Any:
+    """What a spec says of examples, as `ExampleOptions`."""
+    from generator.context.examples import ExampleOptions
 
-    how, subject = task.faces.visualization, _subject(task)
-    options = Options((how.size, how.size), how.objective, images=how.images, steps=how.steps, seed=how.seed)
+    return ExampleOptions(top=said.top, spread=said.spread)
+
+
+def _looks(task: FaceTask) -> Made:
+    from generator.context.looks import joined_looks
+    from generator.context.visualize import visualize
+
+    subject, runs = subject_of(task), looks_options(task.faces.visualization)
     for each in task.wanted:
-        runs = [options, replace(options, negative=True)] if how.negative else [options]
         made = [visualize(subject, each.address, range(each.neurons), one, task.cache / STATE, heed) for one in runs]
-        images = np.concatenate([one.images for one in made], axis=1)
-        yield (
-            each,
-            Looks(
-                images=images[:, 0],
-                activations=made[0].activations[:, 0],
-                photographs=np.full(each.neurons, np.nan, np.float32),
-                count=0,
-                more=images[:, 1:] if images.shape[1] > 1 else None,
-                notes=made[0].notes,
-            ),
-        )
+        yield each, joined_looks(task.faces.visualization.objective, *made)
+
+
+def looks_options(how: VisualizationSpec) -> list[Any]:
+    """What a spec says of visualizations, as `Options` of each run: up, and down where that is asked for."""
+    from generator.context.visualize import Options
+
+    options = Options((how.size, how.size), how.objective, images=how.images, steps=how.steps, seed=how.seed)
+    return [options, replace(options, negative=True)] if how.negative else [options]
 
 
 _MAKERS: dict[str, Callable[[FaceTask], Made]] = {

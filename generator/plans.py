@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,8 @@ def planned(spec: Spec, store: Store, digests: Digests, workers: Workers, progre
     found: list[Planned] = []
     problems: list[str] = []
     for model, key in zip(spec.models, keys, strict=True):
-        plan: ModelPlan = store.get(_plan_key(key))
+        plan = _normalized(model, store.get(_plan_key(key)))
+        problems += model.misfits(plan.input_shape[0])
         try:
             found.append(Planned(model, key, plan, _units(model, plan)))
         except SpecError as error:
@@ -101,6 +102,16 @@ def _survey(spec: Spec, keys: Sequence[str], store: Store, workers: Workers, pro
             step(1)
     if any(problems.values()):
         raise SpecError([line for _, lines in sorted(problems.items()) for line in lines])
+
+
+def _normalized(model: ModelSpec, plan: ModelPlan) -> ModelPlan:
+    """A plan with the normalization that the spec names, if it names one; what the model is made of does not depend on it.
+
+    Visualizations that come with the model were made with its own.
+    """
+    if model.normalize is None or (model.normalize.mean, model.normalize.std) == (plan.mean, plan.std):
+        return plan
+    return replace(plan, mean=model.normalize.mean, std=model.normalize.std, looks="")
 
 
 def _units(model: ModelSpec, plan: ModelPlan) -> tuple[np.ndarray, ...]:
@@ -136,4 +147,4 @@ def _narrowed(model: Planned, address: str) -> Planned:
     kept = [(one, units) for one, units in zip(plans, model.chosen, strict=True) if one.layer.address in near]
     chosen = tuple(units if one.layer.address == address else units[:0] for one, units in kept)
     layers = tuple(one for one, _ in kept)
-    return Planned(model.spec, model.key, ModelPlan(**{**vars(model.plan), "layers": layers}), chosen)
+    return Planned(model.spec, model.key, replace(model.plan, layers=layers), chosen)

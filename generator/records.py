@@ -164,8 +164,10 @@ class Looks:
     activations: np.ndarray  # float32 [unit]: the neuron's mean over its map on its own image
     photographs: np.ndarray  # float32 [unit]: the largest such mean on any of the photographs; NaN without any
     count: int  # of the photographs; 0: it was held against none
-    more: np.ndarray | None = None  # uint8 [unit, image, row, col, RGB]: further ones, unlike the first or negative
+    more: np.ndarray | None = None  # uint8 [unit, image, row, col, RGB]: further ones, unlike the first, then negative ones
     notes: tuple[str, ...] = ()  # [unit] '' or what is wrong with it; () for nothing anywhere
+    negative: int = 0  # how many of `more`, the last of them, drive the neuron down
+    objective: str = "channel"  # what was made large: the mean over the neuron's map; 'centre': its value in the middle
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,7 @@ class LayerFacts:
     examples: Examples | None = None  # None where the spec names no images
     # the faces of its neurons in their declared order, those it lacks included
     order: tuple[str, ...] = ("weights", "pixels", "visualization", "examples", "picture")
+    face_budget: int = 12 * 1024  # bytes that all faces of a neuron may take, on average
 
 
 @dataclass(frozen=True)
@@ -276,6 +279,8 @@ class ModelFacts:
     provenance: Provenance
     input_shape: tuple[int, int, int]  # channels, rows, cols
     layers: tuple[LayerFacts, ...]  # in order of computation
+    mean: tuple[float, ...] | None = None  # taken from its images, 0..1: one, or one for each channel; None if unknown
+    std: tuple[float, ...] | None = None  # and what they are then divided by
 
 
 @dataclass(frozen=True)
@@ -309,6 +314,8 @@ class ModelPlan:
     input_shape: tuple[int, int, int]  # channels, rows, cols
     layers: tuple[LayerPlan, ...]  # in order of computation
     looks: str  # folder of feature visualizations that come with it, '' for none
+    mean: tuple[float, ...] | None = None  # taken from its images, 0..1: one, or one for each channel; None if unknown
+    std: tuple[float, ...] | None = None  # and what they are then divided by
 
 
 @dataclass(frozen=True)
@@ -351,6 +358,7 @@ class Results:
     chosen: tuple[np.ndarray, ...]  # int32 [unit] for each layer: the neurons that have a page, ascending
     keys: tuple[LayerKeys, ...]  # one for each layer
     orders: tuple[tuple[str, ...], ...]  # for each layer its faces in their declared order
+    face_budget: int = 12 * 1024  # bytes that all faces of a neuron may take, on average
 
 
 @dataclass(frozen=True)

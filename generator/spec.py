@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, PrivateAttr, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import BeforeValidator, Field, PrivateAttr, StrictBool, StrictInt, StrictStr, ValidationError, WithJsonSchema
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from generator.errors import SpecError, nearest
 from generator.facespec import FacesSpec
@@ -24,6 +25,7 @@ from generator.values import (
     Licence,
     Line,
     Lines,
+    Means,
     Name,
     Neurons,
     Part,
@@ -31,12 +33,35 @@ from generator.values import (
     SiteUrl,
     Size,
     Source,
+    Stds,
     WeightsOf,
     units_among,
     units_beyond,
 )
 
 BUNDLED = "tiny-inception"  # what the bundled network is called where no spec names it
+LESS = "ask for fewer examples (images: top, spread), or fewer or smaller visualizations (visualization: images, size)"
+
+
+class NormalizeSpec(Part):
+    """How an image, 0 to 1 in every channel, is brought to the scale that a network reads: (image - mean) / std."""
+
+    mean: Means = Field(description="Taken from the image, 0 to 1: a number, or one for each channel (red, green, blue).")
+    std: Stds = Field(
+        description="What is left is divided by it, above 0: a number, or one for each channel. For a network that reads "
+        "0..255 it is 0.00392157, which is 1/255."
+    )
+
+
+def _as_they_are(value: object) -> object:
+    """'none' leaves images as they are."""
+    if value != "none" and not isinstance(value, (dict, NormalizeSpec)):
+        expected = "'none' or a mapping of mean and std: {mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}"
+        raise PydanticCustomError("expected", "{expected}", {"expected": expected})
+    return {"mean": 0, "std": 1} if value == "none" else value
+
+
+_NORMALIZE = {"anyOf": [{"enum": ["none"]}, NormalizeSpec.model_json_schema()]}
 
 
 class ModelSpec(Part):
@@ -79,6 +104,14 @@ class ModelSpec(Part):
         "Without it the source's own.",
         examples=[224, [192, 256], [1, 28, 28]],
     )
+    normalize: Annotated[NormalizeSpec | None, BeforeValidator(_as_they_are), WithJsonSchema(_NORMALIZE)] = Field(
+        default=None,
+        description="How the model's images were normalized in training, for visualizations that are made and for dataset "
+        "examples: what is taken from each channel of an image in 0..1 and what it is then divided by, or 'none' for images as "
+        "they are. Without it the source's own: torchvision's for its names, that of the bundled network; a callable has none, "
+        "so images go in as they are. Weights and their pictures do not depend on it.",
+        examples=["none", {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}, {"mean": 0.5, "std": 0.5}],
+    )
     faces: FacesSpec = Field(
         default=FacesSpec(), description="The faces of this model's neurons, where they are to differ from those of the atlas."
     )
@@ -117,6 +150,15 @@ class ModelSpec(Part):
         if problems:
             raise SpecError(problems)
         return tuple(sorted(units_among(self.neurons[pattern], count)))
+
+    def misfits(self, channels: int) -> Iterator[str]:
+        """A line for each part of `normalize` that is for another number of channels than the model reads."""
+        for key in ("mean", "std") if self.normalize else ():
+            count = len(getattr(self.normalize, key))
+            if count not in (1, channels):
+                each = "" if channels == 1 else f" or {channels}"
+                text = f"found {count} numbers, expected 1{each}: {self.name} reads {channels} channel{'s' * (channels != 1)}"
+                yield self.problem(("normalize", key), text)
 
     def check_neurons(self, counts: Mapping[str, int]) -> None:
         """Hold `neurons` against the chosen layers, address -> neurons; raises SpecError with every mistake."""
@@ -300,6 +342,17 @@ class Spec(Part):
         if problems:
             raise SpecError(problems)
 
+    def past_faces(self, found: Mapping[str, int], about: str = "") -> list[str]:
+        """A line for each model whose faces take more than they may; `found`: bytes of a neuron on average, by model."""
+        lines = []
+        for model in self.models:
+            own, most = found.get(model.name, 0), self.faces_of(model).bytes
+            if own > most:
+                text = f"found {about}{own:,} bytes a neuron in {model.name} at the lowest quality, expected at most {most:,}"
+                teller = model if "bytes" in model.faces.model_fields_set else self
+                lines.append(teller.problem(("faces", "bytes"), f"{text}; {LESS}"))
+        return lines
+
     def problem(self, loc: Loc, text: str) -> str:
         """One line `file:line:column: key: text`; the nearest position that is in the file."""
         return self._positions.line(loc, text)
@@ -390,4 +443,4 @@ def _tidied(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     said = {key: value for key, value in schema.items() if not (key == "title" and isinstance(value, str))}
-    return {key: _tidied(value) for key, value in said.items() if not (key == "default" and value in ("", [], {}))}
+    return {key: _tidied(value) for key, value in said.items() if not (key == "default" and value in ("", [], {}, None))}

@@ -102,6 +102,8 @@ def survey(model: ModelSpec, folder: Path, key: str) -> ModelPlan:
         input_shape=loaded.input_shape,
         layers=tuple(_planned(opened, address, feeds, *ends) for address in opened.chosen),
         looks=str(loaded.looks) if loaded.looks else "",
+        mean=loaded.mean,
+        std=loaded.std,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
@@ -40,6 +41,8 @@ SECONDS = {
     )
     for name in names
 }
+
+STD = (1e-6, 10)  # least and largest that images in 0..1 are divided by; a larger one is of images in 0..255
 
 Units = tuple[int, int | None]  # first and last unit, both included; a last of None is the layer's last
 
@@ -152,6 +155,25 @@ def _square(value: object) -> object:
     return value if isinstance(value, list) else [value, value]
 
 
+def _number(value: object) -> float:
+    """A finite number; NaN for anything else."""
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+
+
+def _mean(value: object) -> float:
+    if not 0 <= (number := _number(value)) <= 1:
+        raise _refuse("a number from 0 to 1, or one for each channel: images are in 0..1 (of 0..255 divide by 255)")
+    return number
+
+
+def _std(value: object) -> float:
+    least, largest = STD
+    if not least <= (number := _number(value)) <= largest:
+        said = f"a number from {least:f} to {largest}, or one for each channel"
+        raise _refuse(f"{said}: images are in 0..1 (of 0..255 divide by 255)")
+    return number
+
+
 def _measure(value: object, units: Mapping[str, int], expected: str) -> int:
     """'1.5 GB' -> 1500000000; a bare number counts the unit itself."""
     text = str(value).strip() if isinstance(value, (int, float, str)) and not isinstance(value, bool) else ""
@@ -187,7 +209,15 @@ FAMILY_NEURONS = {
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 _PIXELS = {"type": "integer", "minimum": 1, "maximum": 4096}
 _MEASURE = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": f"^{MEASURE.pattern}$"}]}
+_MEAN = {"type": "number", "minimum": 0, "maximum": 1}
+_STD = {"type": "number", "minimum": STD[0], "maximum": STD[1]}
 _SIZE = {"anyOf": [_PIXELS, {"type": "array", "items": _PIXELS, "minItems": 2, "maxItems": 3}]}
+
+
+def _channels(one: dict[str, object]) -> WithJsonSchema:
+    """The schema of a number for all channels, or of a list with one for each."""
+    return WithJsonSchema({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
+
 
 Line = Annotated[StrictStr, AfterValidator(_line)]
 Lines = Annotated[tuple[Line, ...], Field(min_length=1), BeforeValidator(_as_list), WithJsonSchema(_TEXTS)]
@@ -197,6 +227,12 @@ Neurons = Annotated[dict[str, UnitList], Field(min_length=1), BeforeValidator(_f
 Beside = Line  # a file or folder, relative to the spec
 Pixels = Annotated[StrictInt, Field(ge=1, le=4096)]
 Size = Annotated[tuple[Pixels, ...], Field(min_length=2, max_length=3), BeforeValidator(_square), WithJsonSchema(_SIZE)]
+Means = Annotated[
+    tuple[Annotated[float, PlainValidator(_mean)], ...], Field(min_length=1), BeforeValidator(_as_list), _channels(_MEAN)
+]
+Stds = Annotated[
+    tuple[Annotated[float, PlainValidator(_std)], ...], Field(min_length=1), BeforeValidator(_as_list), _channels(_STD)
+]
 Bytes = Annotated[int, PlainValidator(_bytes), WithJsonSchema(_MEASURE)]
 Seconds = Annotated[int, PlainValidator(_seconds), WithJsonSchema(_MEASURE)]
 Name = Annotated[

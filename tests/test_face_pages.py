@@ -102,10 +102,27 @@ def test_faces_that_are_not_in_the_order_are_not_shown():
 
 def test_a_layer_may_have_no_face_at_all():
     atlas = faces.atlas_of("pixels", order=())
-    page = site_of(atlas)["small/mixed/0.html"].decode()
-    assert count_files(atlas) == len(site_of(atlas))
-    assert figures({"small/mixed/0.html": page.encode()}, 0) == []
+    site = site_of(atlas)
+    page = site["small/mixed/0.html"].decode()
+    assert count_files(atlas) == len(site)
+    assert figures(site, 0) == []
     assert "img class=px" not in page
+    assert not [path for path in site if path.startswith("small/mixed/") and path.endswith(("faces.png", ".webp"))]
+
+
+@pytest.mark.parametrize(
+    ("order", "told"), [((), "No picture is shown"), (("pixels",), "The pictures of its weights are not shown")]
+)
+def test_pictures_that_are_left_out_are_told_and_nothing_is_said_of_what_they_show(order, told):
+    line = f"{told}: the makers of this atlas have left them out for this layer."
+    site, usual = site_of(faces.atlas_of("pixels", order=order)), site_of(faces.atlas_of("pixels"))
+    bare = "small/mixed/0.html" if not order else f"small/mixed/{faces.BARE}.html"  # a neuron without any picture
+    for path in (bare, "small/mixed/index.html"):
+        shown, before = said(Page(site[path].decode())), said(Page(usual[path].decode()))
+        assert line in shown and line not in before
+        assert re.search("factors? explains?", before) and not re.search("factors? explains?", shown)
+    assert "class=factor" in usual[bare].decode() and "class=factor" not in site[bare].decode()
+    assert line not in said(Page(site["small/head/0.html"].decode()))
 
 
 # -- the page of a neuron -------------------------------------------------------------------------------------------------
@@ -196,6 +213,25 @@ def test_visualizations_held_against_no_photographs_say_so_by_saying_nothing():
     assert "photographs" not in told
 
 
+@pytest.mark.parametrize(
+    ("objective", "map_size", "grew", "measured"),
+    [
+        ("channel", (4, 4), "the neuron’s mean activation over its map grows", "Mean activation 1"),
+        ("centre", (4, 4), "the neuron’s activation in the middle of its map grows", "Mean activation 1"),
+        ("channel", None, "the neuron’s activation grows", "drive it. Activation 1"),
+    ],
+)
+def test_what_was_made_large_of_a_visualization_is_told(objective, map_size, grew, measured):
+    atlas = faces.atlas_of(looks=replace(faces.looks(), objective=objective))
+    (model,) = atlas.models
+    layers = [
+        replace(facts, layer=replace(facts.layer, map_size=map_size)) if place == faces.LAYER else facts
+        for place, facts in enumerate(model.layers)
+    ]
+    told = said(Page(site_of(replace(atlas, models=(replace(model, layers=tuple(layers)),)))["small/mixed/1.html"].decode()))
+    assert grew in told and measured in told
+
+
 def test_further_visualizations_stand_below_the_first():
     more = np.repeat(faces.looks().images[:, None], 3, 1) // 2
     atlas = faces.atlas_of(looks=replace(faces.looks(), more=more))
@@ -206,7 +242,31 @@ def test_further_visualizations_stand_below_the_first():
         cut = drawn[plan.more.y : plan.more.y + plan.more.rows, x : x + plan.more.cols]
         assert np.abs(cut - faces.shade(8) // 2).max() <= 8
     page = site["small/mixed/8.html"].decode()
-    assert page.count("<i style=--n:") == 3 and "Below, further ones" in page
+    assert page.count("<i style=--n:") == 3 and "Below, 3 further ones, unlike the first." in page
+
+
+@pytest.mark.parametrize(
+    ("count", "negative", "line", "labels"),
+    [
+        (3, 0, "Below, 3 further ones, unlike the first.", {"3 further visualizations of mixed:8": 3}),
+        (1, 0, "Below, a further one, unlike the first.", {"1 further visualization of mixed:8": 1}),
+        (1, 1, "Below, one that drives it down.", {"1 visualization of what drives mixed:8 down": 1}),
+        (
+            5,
+            3,
+            "Below, 2 further ones, unlike the first, and 3 that drive it down.",
+            {"2 further visualizations of mixed:8": 2, "3 visualizations of what drives mixed:8 down": 3},
+        ),
+    ],
+)
+def test_visualizations_of_what_drives_a_neuron_down_are_told_from_the_others(count, negative, line, labels):
+    more = np.repeat(faces.looks().images[:, None], count, 1)
+    site = site_of(faces.atlas_of(looks=replace(faces.looks(), more=more, negative=negative)))
+    page = site["small/mixed/8.html"].decode()
+    assert line in said(Page(page))
+    groups = re.findall(r'<p role=img aria-label="([^"]*)"[^>]*>((?:<i style=--n:\d+></i>)+)</p>', page)
+    assert {told: tiles.count("<i ") for told, tiles in groups} == labels
+    assert re.findall(r"<i style=--n:(\d+)", page) == [str(rank) for rank in range(count)]
 
 
 def test_a_layer_that_reads_the_pixels_itself_shows_them_once():

@@ -171,6 +171,83 @@ def test_patterns_that_fit_no_chosen_layer_are_told(tmp_path):
     load(tmp_path, GOOD + "faces: {layers: {'conv?': none}}\n").check_faces({"one": ["conv1"]})
 
 
+@pytest.mark.parametrize(
+    ("text", "mean", "std"),
+    [
+        ("{mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("{mean: 0.5, std: [1, 1, 0.5]}", (0.5,), (1, 1, 0.5)),
+        ("{mean: [0], std: 0.00392157}", (0,), (0.00392157,)),
+        ("none", (0,), (1,)),
+    ],
+)
+def test_a_model_says_how_its_images_are_normalized(tmp_path, text, mean, std):
+    said = load(tmp_path, GOOD + f"    normalize: {text}\n").models[0].normalize
+    assert (said.mean, said.std) == (mean, std)
+    assert load(tmp_path, GOOD).models[0].normalize is None
+
+
+WHOLE = "'none' or a mapping of mean and std: {mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}"
+SCALE = ", or one for each channel: images are in 0..1 (of 0..255 divide by 255)"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("imagenet", [f"5:16: models[0].normalize: found 'imagenet', expected {WHOLE}"]),
+        ("[0.5, 0.5]", [f"5:16: models[0].normalize: found a list, expected {WHOLE}"]),
+        ("", [f"5:15: models[0].normalize: found nothing, expected {WHOLE}; leave the key out, or give it a value"]),
+        ("{mean: 0.5}", ["5:16: models[0].normalize.std: missing, expected: What is left is divided by it, above 0: a number, or one for each channel. For a network that reads 0..255 it is 0.00392157, which is 1/255."]),
+        ("{means: 0, mean: 0, std: 1}", ["5:17: models[0].normalize.means: unknown key, expected one of: mean, std; nearest: mean"]),
+        ("{mean: [123.7, 0.4, 0.4], std: 58}", [
+            f"5:24: models[0].normalize.mean[0]: found 123.7, expected a number from 0 to 1{SCALE}",
+            f"5:47: models[0].normalize.std: found 58, expected a number from 0.000001 to 10{SCALE}",
+        ]),
+        ("{mean: .nan, std: [1, 0, .inf]}", [
+            f"5:23: models[0].normalize.mean: found nan, expected a number from 0 to 1{SCALE}",
+            f"5:38: models[0].normalize.std[1]: found 0, expected a number from 0.000001 to 10{SCALE}",
+            f"5:41: models[0].normalize.std[2]: found inf, expected a number from 0.000001 to 10{SCALE}",
+        ]),
+        ("{mean: true, std: []}", [
+            f"5:23: models[0].normalize.mean: found true, expected a number from 0 to 1{SCALE}",
+            "5:34: models[0].normalize.std: found 0 of them, expected at least 1",
+        ]),
+        ("{mean: '0.5', std: 1}", [f"5:23: models[0].normalize.mean: found '0.5', expected a number from 0 to 1{SCALE}"]),
+    ],
+)  # fmt: skip
+def test_a_wrong_normalization_is_told_in_one_line_at_its_place(tmp_path, text, lines):
+    assert problems(tmp_path, GOOD + f"    normalize: {text}\n") == lines
+
+
+@pytest.mark.parametrize(
+    ("channels", "lines"),
+    [
+        (3, ["5:23: models[0].normalize.mean: found 2 numbers, expected 1 or 3: one reads 3 channels"]),
+        (
+            1,
+            [
+                "5:23: models[0].normalize.mean: found 2 numbers, expected 1: one reads 1 channel",
+                "5:40: models[0].normalize.std: found 3 numbers, expected 1: one reads 1 channel",
+            ],
+        ),
+    ],
+)
+def test_a_normalization_for_another_number_of_channels_is_told(tmp_path, channels, lines):
+    spec = load(tmp_path, GOOD + "    normalize: {mean: [0.5, 0.5], std: [1, 1, 0.5]}\n")
+    assert [line.removeprefix(f"{tmp_path / 'atlas.yaml'}:") for line in spec.models[0].misfits(channels)] == lines
+    assert not list(load(tmp_path, GOOD + "    normalize: {mean: 0.5, std: [0.5]}\n").models[0].misfits(channels))
+    assert not list(load(tmp_path, GOOD).models[0].misfits(channels))
+
+
+def test_the_schema_says_what_a_normalization_may_be():
+    found = json_schema()["$defs"]["ModelSpec"]["properties"]["normalize"]
+    assert found["anyOf"][0] == {"enum": ["none"]}
+    assert found["anyOf"][1]["required"] == ["mean", "std"]
+    assert all(each["description"] for each in found["anyOf"][1]["properties"].values())
+    assert "default" not in found
+    size = json_schema()["$defs"]["FacesSpec"]["properties"]["visualization"]["anyOf"][1]["properties"]["size"]
+    assert "no other size than the model's own input" in size["description"]
+
+
 def test_the_schema_allows_the_short_forms_and_describes_the_long_ones():
     keys = json_schema()["$defs"]["FacesSpec"]["properties"]
     assert keys["visualization"]["anyOf"][0] == {"enum": ["none", "bundled", "make"]}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generator.context.given import SIDE, given_pictures, identity, places_of
+from generator.context.given import SIDE, Asked, given_pictures, identity, places_of, remarks, unreadable
 from generator.errors import SpecError
 
 
@@ -131,7 +131,7 @@ def test_pictures_that_cannot_be_read_are_named_and_do_not_stop_the_others(tmp_p
     given = found(tmp_path / "{unit}.png", range(5), neurons=5)
     assert given.there.tolist() == [False, False, False, True, False]
     assert given.missing == ()
-    assert [name for name, _ in given.unreadable] == [str(tmp_path / f"{unit}.png") for unit in (0, 1, 2, 4)]
+    assert [name for name, _ in given.unreadable] == [f"{unit}.png" for unit in (0, 1, 2, 4)]
     reasons = [reason for _, reason in given.unreadable]
     assert reasons[:3] == ["is empty", "is not a picture of a known format", "is not a file"]
     assert all("\n" not in reason for reason in reasons)
@@ -153,7 +153,7 @@ def test_an_animation_shows_its_first_frame_and_says_so(tmp_path):
     frames[0].save(tmp_path / "1.gif", save_all=True, append_images=frames[1:])
     given = found(tmp_path / "{unit}.gif")
     assert (given.images[1] == (255, 0, 0)).all()
-    assert [name for name, _ in given.remarks] == [str(tmp_path / "1.gif")]
+    assert [name for name, _ in given.remarks] == ["1.gif"]
 
 
 def test_the_identity_follows_the_files(tmp_path):
@@ -164,3 +164,77 @@ def test_the_identity_follows_the_files(tmp_path):
     os.utime(path, ns=(1, 1))
     assert len({before, there, identity(places, "a", [0, 1]), identity(places, "a", [0])}) == 4
     assert identity(places, "a", [0, 1]) == identity(places, "b", [0, 1])
+
+
+# -- what is told of them -------------------------------------------------------------------------------------------------
+
+NET = Asked("net", {"mixed3a": 4, "mixed3b": 6}, {"mixed3a": range(4), "mixed3b": range(2)})
+
+
+def told(place, *models):
+    return [line.removeprefix(f"{place}: ").replace(f"{place.parent}/", "") for line in remarks(place, models or (NET,))]
+
+
+def test_rows_for_neurons_that_there_are_not_are_told_with_their_place(tmp_path):
+    save(tmp_path / "a.png")
+    rows = ["mixed3a,0,a.png", "mixd3b,0,a.png", "mixed3a,4,a.png", "mixed3b,5,a.png", "else,1,a.png", "mixed3b,6,a.png"]
+    (tmp_path / "t.csv").write_text("\n".join(["layer,unit,file", *rows]))
+    assert told(tmp_path / "t.csv") == [
+        "4 of 6 rows are for no neuron: t.csv:3 (no layer 'mixd3b'; nearest: mixed3b), "
+        "t.csv:4 (unit 4, but mixed3a has 4 neurons: 0 to 3), t.csv:6 (no layer 'else') and 1 more"
+    ]
+    (tmp_path / "t.yaml").write_text("mixed3a:\n  0: a.png\n  7: a.png\n")
+    assert told(tmp_path / "t.yaml") == ["1 of 2 rows is for no neuron: t.yaml:3:3 (unit 7, but mixed3a has 4 neurons: 0 to 3)"]
+
+
+def test_a_table_for_several_models_may_have_rows_for_any_of_them(tmp_path):
+    save(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("layer,unit,file\nmixed3a,9,a.png\nconv,0,a.png\n")
+    other = Asked("other", {"mixed3a": 12, "conv": 1}, {})
+    assert told(tmp_path / "t.csv", NET, other) == []
+    assert len(told(tmp_path / "t.csv")) == 1
+
+
+def test_files_that_a_table_names_and_that_are_not_there_are_told(tmp_path):
+    save(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("layer,unit,file\nmixed3a,0,a.png\nmixed3a,1,b.png\nmixed3b,0,sub/c.png\n")
+    assert told(tmp_path / "t.csv") == ["2 of 3 pictures are not there: t.csv:3 (b.png), t.csv:4 (sub/c.png)"]
+    (tmp_path / "t.csv").write_text("layer,unit,file\n")
+    assert told(tmp_path / "t.csv") == []
+
+
+def test_a_path_that_fits_no_file_is_told_with_one_that_it_would_fit(tmp_path):
+    place = tmp_path / "icons" / "{model}" / "{layer}-{unit:03}.png"
+    assert list(remarks(place, [NET])) == [f"{place}: fits no file; of mixed3a:0 it is {tmp_path}/icons/net/mixed3a-000.png"]
+    save(tmp_path / "icons" / "net" / "mixed3a-001.png")
+    assert list(remarks(place, [NET])) == [
+        f"{place}: 5 of 6 neurons are without a picture: mixed3a:0, mixed3a:2, mixed3a:3 and 2 more"
+    ]
+    assert list(remarks(place, [NET, NET._replace(name="b", shown={"mixed3b": [1]})])) == [
+        f"{place}: 6 of 7 neurons are without a picture: net/mixed3a:0, net/mixed3a:2, net/mixed3a:3 and 3 more"
+    ]
+    assert list(remarks(place, [NET._replace(shown={"mixed3a": [1]})])) == []
+    assert list(remarks(place, [NET._replace(shown={})])) == []
+
+
+def test_pictures_that_cannot_be_read_are_told_in_one_line_for_all_layers(tmp_path):
+    (tmp_path / "mixed3a-0.png").write_bytes(b"")
+    (tmp_path / "mixed3b-1.png").write_bytes(b"no picture")
+    layers = [found(tmp_path / "{layer}-{unit}.png", address=address) for address in ("mixed3a", "mixed3b", "other")]
+    assert unreadable(layers) == (
+        "2 given pictures cannot be read: mixed3a-0.png is empty, mixed3b-1.png is not a picture of a known format"
+    )
+    assert unreadable([None]) == ""
+
+
+def test_the_files_of_a_place_are_those_that_may_be_pictures(tmp_path):
+    for name in ("icons/a/1.png", "icons/b[1]/02.png", "icons/a/x.txt", "else/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert places_of(tmp_path / "icons/{layer}/{unit}.png").files() == [
+        tmp_path / "icons/a/1.png",
+        tmp_path / "icons/b[1]/02.png",
+    ]
+    assert places_of(tmp_path / "icons/b[1]/{layer}{unit}.png").files() == [tmp_path / "icons/b[1]/02.png"]
+    (tmp_path / "t.csv").write_text("layer,unit,file\nmixed3a,0,a.png\n")
+    assert places_of(tmp_path / "t.csv").files() == [tmp_path / "a.png"]

@@ -258,6 +258,45 @@ def test_a_segmentation_model_keeps_backbone_and_classifier(tmp_path):
     assert {address.split(".")[0] for address, _ in loaded.module.named_parameters()} == {"backbone", "classifier"}
 
 
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [
+        (SMALL, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("lraspp_mobilenet_v3_large", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("ssdlite320_mobilenet_v3_large", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    ],
+)
+def test_images_are_normalized_as_torchvision_itself_does(tmp_path, name, mean, std):
+    loaded = load_model(spec(f"torchvision:{name}", "none"), tmp_path)
+    assert (loaded.mean, loaded.std) == (pytest.approx(mean), pytest.approx(std))
+
+
+def test_weights_of_a_name_bring_their_own_normalization_and_need_not_have_classes(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "build", lambda *_: source.Made(nn.Conv2d(3, 2, 1), None, None))
+    loaded = load_model(spec("torchvision:vgg16", "IMAGENET1K_FEATURES"), tmp_path)
+    assert (loaded.mean, loaded.std) == ((0.48235, 0.45882, 0.40784), pytest.approx((1 / 255,) * 3))
+    assert loaded.class_names == ()
+    assert load_model(spec("torchvision:vgg16"), tmp_path).mean == (0.485, 0.456, 0.406)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_what_is_taken_out_of_a_network_is_made_up_for_in_its_normalization(tmp_path, hub, name):
+    """These two rescale colours within, when torchvision loads named weights: a picture gives the same by either way."""
+    serve(hub, name, "IMAGENET1K_V1", init_weights=False)
+    loaded = load_model(spec(f"torchvision:{name}", "IMAGENET1K_V1"), tmp_path)
+    theirs = tv_models.get_model(name, weights="IMAGENET1K_V1").eval()
+    assert theirs.transform_input
+    image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    given = tv_models.get_model_weights(name).IMAGENET1K_V1.transforms()
+    scaled = [
+        (image - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+        for mean, std in ((loaded.mean, loaded.std), (given.mean, given.std))
+    ]
+    with torch.no_grad():
+        assert torch.allclose(loaded.module(scaled[0]), theirs(scaled[1]), atol=1e-4, rtol=1e-3)
+
+
 def test_published_densenet_files_with_their_old_names_are_read(tmp_path):
     module = tv_models.densenet121(weights=None)
     old = {
@@ -470,7 +509,7 @@ def test_a_checkpoint_as_users_have_them_goes_into_ones_own_architecture():
 @pytest.mark.parametrize("name", ["resnet18", "swin_t", "shufflenet_v2_x0_5", "inception_v3", "fcn_resnet50", "vit_b_32"])
 def test_a_module_made_for_a_file_is_the_one_made_with_random_numbers(tmp_path, monkeypatch, name):
     path = tmp_path / "weights.pt"
-    module, _ = source.build(name, None, {})
+    module = source.build(name, None, {}).module
     torch.save({key: tensor for key, tensor in module.state_dict().items() if "num_batches" not in key}, path)
     loaded = load_model(spec(f"torchvision:{name}", weights=str(path)), tmp_path)
     monkeypatch.setattr(source, "unfilled", lambda *_: None)

@@ -470,7 +470,7 @@ def test_every_key_of_the_schema_is_described():
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     parts = [schema, *schema["$defs"].values()]
     described = [bool(field.get("description") or field.get("$ref")) for part in parts for field in part["properties"].values()]
-    assert len(described) == 18 + 8 + 4 + 2 + 1 + 8 + 3 + 4
+    assert len(described) == 18 + 9 + 4 + 2 + 1 + 8 + 3 + 4
     assert all(described)
     assert all(part["description"] for part in parts)
     assert all(part["additionalProperties"] is False for part in parts)

@@ -1,6 +1,7 @@
 """Pictures of neurons that the user has already: found by a path with places for layer and unit, or by a table.
 
-A picture that is missing or cannot be read is listed and never stops a build; a table that cannot be understood is a mistake.
+A picture that is missing or cannot be read is listed and never stops a build, nor does a row of a table for no neuron; a table
+that cannot be understood is a mistake.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -29,7 +32,17 @@ SIDE = 128  # pixels either way of a picture at most; a smaller one keeps its si
 COLUMNS = ("layer", "unit", "file")
 EXPECTED = "files by layer and unit: `mixed3b: {379: icons/curve.png}`"
 
-Table = Mapping[tuple[str, int], str]
+FIRST = 3  # of many things that are wrong so many are named
+
+
+class Row(NamedTuple):
+    """What a table says of a neuron."""
+
+    file: str
+    at: str  # where it says so: file:line, or file:line:column
+
+
+Table = Mapping[tuple[str, int], Row]  # by layer and unit, in the order of the file
 
 
 @dataclass(frozen=True)
@@ -38,26 +51,35 @@ class Places:
 
     folder: Path  # that paths are relative to
     pattern: str = ""  # with {model}, {layer} and {unit}
-    table: Table | None = None  # (layer, unit) -> path, in place of a pattern
+    table: Table | None = None  # in place of a pattern
     model: str = ""
 
     def of(self, address: str, unit: int) -> str:
         """Path of the picture of a neuron; '' where the table has none."""
         if self.table is not None:
-            return self.table.get((address, unit), "")
+            row = self.table.get((address, unit))
+            return row.file if row else ""
         values: dict[str, str | int] = {"model": self.model, "layer": address, "unit": unit}
         return SLOT.sub(lambda slot: f"{values[slot[1]]:0{slot[2]}}" if slot[2] else str(values[slot[1]]), self.pattern)
+
+    def files(self) -> list[Path]:
+        """Every file that may be a picture of some neuron."""
+        if self.table is not None:
+            return [self.folder / row.file for row in self.table.values()]
+        around = [escape(part) for part in SLOT.split(self.pattern)[:: SLOT.groups + 1]]
+        return sorted(self.folder.glob(re.sub(r"\*{2,}", "*", "*".join(around))))
 
 
 def places_of(place: Path, model: str = "") -> Places:
     """Where a path with {unit} in it, or a table, says that pictures are.
 
     A table is a .csv or .tsv file with the columns layer, unit and file, or a .yaml file `layer: {unit: file}`; its paths are
-    relative to it. Raises SpecError with every mistake in it.
+    relative to it, those of a path to the folder above the first part with braces. Raises SpecError with every mistake in it.
     """
     ending = place.suffix.lower()
     if ending not in TABLES or "{" in place.name:
-        return Places(Path(), place.as_posix(), None, model)
+        depth = next(number for number, part in enumerate(place.parts) if "{" in part)
+        return Places(Path(*place.parts[:depth]), "/".join(place.parts[depth:]), None, model)
     return Places(place.parent, "", by_key(place) if ending in (".yaml", ".yml") else by_row(place), model)
 
 
@@ -83,7 +105,7 @@ def by_row(path: Path) -> Table:
 
 def checked(path: Path, head: Sequence[str], rows: Iterator[tuple[int, list[str]]]) -> Table:
     """The rows of a table, each with its line. Raises SpecError with every mistake."""
-    table: dict[tuple[str, int], str] = {}
+    table: dict[tuple[str, int], Row] = {}
     problems = []
     for line, row in rows:
         layer, unit, file = ((row[head.index(name)].strip() if head.index(name) < len(row) else "") for name in COLUMNS)
@@ -91,7 +113,7 @@ def checked(path: Path, head: Sequence[str], rows: Iterator[tuple[int, list[str]
         if wrong:
             problems.append(f"{path}:{line}: {wrong}")
         else:
-            table[layer, int(unit)] = file
+            table[layer, int(unit)] = Row(file, f"{path}:{line}")
     if problems:
         raise SpecError(problems)
     return table
@@ -118,10 +140,87 @@ def by_key(path: Path) -> Table:
             if wrong:
                 problems.append(Problem((layer, unit), wrong, positions.key_point((layer, unit))))
             else:
-                table[layer, int(unit)] = text
+                line, column = positions.key_point((layer, unit))
+                table[layer, int(unit)] = Row(text, f"{path}:{line}:{column}")
     if problems:
         raise SpecError(positions.in_order(problems))
     return table
+
+
+# -- what is not as it should be ------------------------------------------------------------------------------------------
+
+
+class Asked(NamedTuple):
+    """A model that pictures are given for."""
+
+    name: str
+    neurons: Mapping[str, int]  # of every layer it has
+    shown: Mapping[str, Sequence[int]]  # units with a page, of every layer that shows pictures
+
+
+def remarks(place: Path, models: Sequence[Asked]) -> Iterator[str]:
+    """What is to be said of the pictures that a spec names for some models, a line each: rows for neurons none of them has,
+    pictures that are not there. Raises SpecError as `places_of`.
+    """
+    table = places_of(place).table
+    yield from _of_pattern(place, models) if table is None else _of_table(place, table, models)
+
+
+def _of_table(place: Path, table: Table, models: Sequence[Asked]) -> Iterator[str]:
+    neurons: dict[str, int] = {}
+    for model in models:
+        neurons |= {layer: max(count, neurons.get(layer, 0)) for layer, count in model.neurons.items()}
+    wrong = {key: text for key in table if (text := _stray(*key, neurons))}
+    if wrong:
+        told = _named([f"{table[key].at} ({text})" for key, text in wrong.items()])
+        yield f"{place}: {_of(len(wrong), len(table), 'row')} for no neuron: {told}"
+    right = [row for key, row in table.items() if key not in wrong]
+    gone = [f"{row.at} ({row.file})" for row in right if not (place.parent / row.file).exists()]
+    if gone:
+        yield f"{place}: {_of(len(gone), len(right), 'picture')} not there: {_named(gone)}"
+
+
+def _stray(layer: str, unit: int, neurons: Mapping[str, int]) -> str:
+    """Why a row is for no neuron; '' where it is for one."""
+    if layer not in neurons:
+        return f"no layer '{layer}'{nearest(layer, neurons, 1)}"
+    count = neurons[layer]
+    return "" if unit < count else f"unit {unit}, but {layer} has {count} neurons: 0 to {count - 1}"
+
+
+def _of_pattern(place: Path, models: Sequence[Asked]) -> Iterator[str]:
+    missing, sought = [], 0
+    for model in models:
+        places, prefix = places_of(place, model.name), f"{model.name}/" if len(models) > 1 else ""
+        for layer, units in model.shown.items():
+            sought += len(units)
+            missing += [
+                (f"{prefix}{layer}:{unit}", name)
+                for unit in map(int, units)
+                if not (places.folder / (name := places.of(layer, unit))).exists()
+            ]
+    if missing and len(missing) == sought:
+        neuron, name = missing[0]
+        yield f"{place}: fits no file; of {neuron} it is {places.folder / name}"
+    elif missing:
+        yield f"{place}: {_of(len(missing), sought, 'neuron')} without a picture: {_named([neuron for neuron, _ in missing])}"
+
+
+def unreadable(found: Sequence[Given | None]) -> str:
+    """A line on the pictures that cannot be read, of some layers; '' for none."""
+    files = [f"{name} {reason}" for given in found if given for name, reason in given.unreadable]
+    return f"{len(files):,} given picture{'s' * (len(files) > 1)} cannot be read: {_named(files)}" if files else ""
+
+
+def _of(count: int, whole: int, what: str) -> str:
+    """'1 of 12 rows is', '3 of 12 rows are'."""
+    return f"{count:,} of {whole:,} {what}{'s' * (whole > 1)} {'is' if count == 1 else 'are'}"
+
+
+def _named(all_of_them: Sequence[str]) -> str:
+    """The first of many, and how many more there are."""
+    more = len(all_of_them) - FIRST
+    return ", ".join(all_of_them[:FIRST]) + (f" and {more:,} more" if more > 0 else "")
 
 
 # -- the pictures of a layer ----------------------------------------------------------------------------------------------
@@ -203,7 +302,7 @@ def picture_at(path: Path) -> tuple[np.ndarray, str]:
 
 def identity(places: Places, address: str, chosen: Sequence[int]) -> str:
     """SHA-256 of what tells one lot of files from another: names, sizes and times; for what is kept between builds."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{places.folder}\n".encode())
     for unit in map(int, chosen):
         name = places.of(address, unit)
         digest.update(f"{unit}\0{name}\0{stamp(places.folder / name) if name else None}\n".encode())

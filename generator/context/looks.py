@@ -1,4 +1,6 @@
-"""Feature visualizations made beforehand: a sprite for each layer and what was measured, in a folder beside the weights."""
+"""Feature visualizations of a layer as its faces: just made, or made beforehand, in a folder beside the weights: a sprite for
+each layer and what was measured.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import numpy as np
 
 from generator.photos import read_pixels
 from generator.pictures import tiles_of
-from generator.records import Looks
+from generator.records import Looks, Visualizations
 
 INDEX = "index.json"
 
@@ -30,4 +32,19 @@ def read_looks(folder: Path | None, sha256: str, address: str, neurons: int) -> 
         activations=np.array(measured["activations"], np.float32),
         photographs=np.array(measured["photographs"], np.float32),
         count=index["photographs"],
+    )
+
+
+def joined_looks(objective: str, made: Visualizations, negative: Visualizations | None = None) -> Looks:
+    """Those of a layer as they were made, and those that drive its neurons down; held against no photographs."""
+    every = made.images if negative is None else np.concatenate([made.images, negative.images], axis=1)
+    return Looks(
+        images=every[:, 0],
+        activations=made.activations[:, 0],
+        photographs=np.full(len(every), np.nan, np.float32),
+        count=0,
+        more=every[:, 1:] if every.shape[1] > 1 else None,
+        notes=made.notes,
+        negative=0 if negative is None else negative.images.shape[1],
+        objective=objective,
     )

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torchvision
@@ -24,7 +24,19 @@ VERSION: str = torchvision.__version__
 SIDE = 224  # pixels, where the weights say nothing else
 
 SLOW_TO_START = ("googlenet", "inception_v3")  # unless told to leave out an initialization that torchvision itself gives up
+HALVES = ((0.5,) * 3, (0.5,) * 3)  # mean and standard deviation that bring 0..1 to -1..1
 HEADS = ("AuxLogits", "aux1", "aux2")  # they serve training only, and files often lack them
+
+
+Scale = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation, for each channel
+
+
+class Made(NamedTuple):
+    """A module as torchvision's code makes it."""
+
+    module: nn.Module
+    only_side: int | None  # in pixels, if it takes but one (transformers, SSD)
+    scale: Scale | None  # that the architecture itself brings images to; None where its weights say
 
 
 def names(kind: str = "") -> list[str]:
@@ -45,18 +57,18 @@ def load(spec: ModelSpec, folder: Path) -> Built:
     weights = models.get_model_weights(name)
     wanted = named_weights(spec)
     if wanted is None:
-        return _described(*build(name, None, spec.arguments), f"random (seed {SEED})", _default(weights))
+        return _described(build(name, None, spec.arguments), f"random (seed {SEED})", _default(weights))
     if _is_file(wanted, folder):
         return _with_file(name, spec, find_file(wanted, folder))
     if wanted not in weights.__members__:
         there = ", ".join(weights.__members__)
         raise ModelError(f"{name} has no weights '{wanted}'; there are {there}, or any {', '.join(SUFFIXES)} file")
     member = weights[wanted]
-    return _named(_described(*build(name, member, spec.arguments), member.name, member), name, member)
+    return _named(_described(build(name, member, spec.arguments), member.name, member), name, member)
 
 
-def build(name: str, member: models.WeightsEnum | None, arguments: dict[str, Any]) -> tuple[nn.Module, int | None]:
-    """The module, and the only side in pixels it takes if there is but one (transformers, SSD).
+def build(name: str, member: models.WeightsEnum | None, arguments: dict[str, Any]) -> Made:
+    """The module, and what it says itself of what it takes.
 
     Downloads only if a weights enum member (or an argument) asks for it. Raises ModelError.
     """
@@ -74,21 +86,23 @@ def build(name: str, member: models.WeightsEnum | None, arguments: dict[str, Any
             raise
         raise ModelError(_why_not_built(name, member, error)) from error
     if name in names("detection"):
-        fixed = getattr(module.transform, "fixed_size", None)
-        return module.backbone, fixed[0] if fixed else None
-    return _without_training_parts(module, arguments), getattr(module, "image_size", None)
+        own = module.transform  # stands before the backbone
+        fixed = getattr(own, "fixed_size", None)
+        return Made(module.backbone, fixed[0] if fixed else None, (tuple(own.image_mean), tuple(own.image_std)))
+    return _without_training_parts(module, arguments)
 
 
-def unfilled(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, int | None] | None:
+def unfilled(name: str, arguments: dict[str, Any]) -> Made | None:
     """As `build` with random weights, but with room for them alone: memory that is not used before a file's numbers are there.
 
     None where the module holds numbers that a file does not, or one tensor under two names, or needs its numbers to be built.
     """
     try:
         with torch.device("meta"):
-            module, only_side = build(name, None, arguments)
+            made = build(name, None, arguments)
     except Exception:  # the ordinary way says what is wrong, if anything is
         return None
+    module = made.module
     stored = [id(tensor) for tensor in module.state_dict(keep_vars=True).values()]
     held = [id(tensor) for _, tensor in (*module.named_parameters(), *module.named_buffers())]
     loose = any(isinstance(value, torch.Tensor) for part in module.modules() for value in vars(part).values())
@@ -98,10 +112,10 @@ def unfilled(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, int | Non
     for key, buffer in module.named_buffers():
         if key.endswith("num_batches_tracked"):  # files may lack it
             buffer.zero_()
-    return module, only_side
+    return made
 
 
-def _without_training_parts(module: Any, arguments: dict[str, Any]) -> nn.Module:
+def _without_training_parts(module: Any, arguments: dict[str, Any]) -> Made:
     """The same layers whether weights came from an enum, a file or nowhere."""
     if getattr(module, "aux_classifier", None) is not None and not arguments.get("aux_loss"):
         module.aux_classifier = None
@@ -109,10 +123,12 @@ def _without_training_parts(module: Any, arguments: dict[str, Any]) -> nn.Module
         module.aux_logits = False
         for head in HEADS:
             setattr(module, head, None)
-    # Set by the enums of googlenet and inception_v3: a rescaling of the picture's colours, which is no part of the weights.
+    # Set by the enums of googlenet and inception_v3: it brings colours from the scale of their transforms to -1..1, and is no
+    # part of the weights. Without it the module is fed at the latter scale itself.
+    scale = None
     if hasattr(module, "transform_input") and not arguments.get("transform_input"):
-        module.transform_input = False
-    return module
+        module.transform_input, scale = False, HALVES
+    return Made(module, getattr(module, "image_size", None), scale)
 
 
 def _why_not_built(name: str, member: models.WeightsEnum | None, error: Exception) -> str:
@@ -130,12 +146,12 @@ def _is_file(weights: str, folder: Path) -> bool:
 
 def _with_file(name: str, spec: ModelSpec, path: Path) -> Built:
     checkpoint = read_checkpoint(path)
-    module, only_side = unfilled(name, spec.arguments) or build(name, None, spec.arguments)
+    made = unfilled(name, spec.arguments) or build(name, None, spec.arguments)
     if name.startswith("densenet"):
         checkpoint = _densenet_keys(checkpoint)
-    notes = load_into(module, checkpoint, f"{path.name} does not fit torchvision:{name}")
+    notes = load_into(made.module, checkpoint, f"{path.name} does not fit torchvision:{name}")
     member = _published(name, path)
-    built = _described(module, only_side, path.name, member or _default(models.get_model_weights(name)))
+    built = _described(made, path.name, member or _default(models.get_model_weights(name)))
     built = replace(built, notes=notes)
     return _named(built, name, member) if member else built
 
@@ -168,16 +184,17 @@ def _default(weights: type[models.WeightsEnum]) -> models.WeightsEnum | None:
     return getattr(weights, "DEFAULT", None)
 
 
-def _described(module: nn.Module, only_side: int | None, weights: str, member: models.WeightsEnum | None) -> Built:
-    """The module with the input size (unless it takes only one) and the normalization that `member` was made for."""
+def _described(made: Made, weights: str, member: models.WeightsEnum | None) -> Built:
+    """The module with the input size and the normalization that `member` was made for, unless it takes but one of its own."""
     transforms = member.transforms() if member is not None else None
     crop = getattr(transforms, "crop_size", None)
-    side = only_side or (crop[0] if crop else SIDE)
-    mean, std = (tuple(given) if (given := getattr(transforms, name, None)) else None for name in ("mean", "std"))
-    return Built(module, weights, (3, side, side), mean=mean, std=std)
+    side = made.only_side or (crop[0] if crop else SIDE)
+    said = (tuple(given) if (given := getattr(transforms, name, None)) else None for name in ("mean", "std"))
+    mean, std = made.scale or said
+    return Built(made.module, weights, (3, side, side), mean=mean, std=std)
 
 
 def _named(built: Built, name: str, member: models.WeightsEnum) -> Built:
     """With the class names of the enum member, where the module still has its classifier."""
-    categories = () if name in names("detection") else member.meta.get("categories", ())
+    categories = () if name in names("detection") else member.meta.get("categories") or ()  # None: of a trunk
     return replace(built, class_names=tuple(categories))

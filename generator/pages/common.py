@@ -124,7 +124,7 @@ class ModelContext:
 
     def showpiece(self) -> str:
         """The card that stands for the whole model: of its first layer with pictures."""
-        pictured = [facts for facts in self.model.layers if facts.faces.pixels.size]
+        pictured = [facts for facts in self.model.layers if facts.faces.pixels.size and face_grid(facts)]
         return self.card(pictured[0]) if pictured else ""
 
     def layer_link(self, address: str, prefix: str) -> Link | None:

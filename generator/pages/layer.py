@@ -12,11 +12,11 @@ from markupsafe import Markup
 from generator.addresses import pair_file
 from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext
-from generator.pages.faces import Switch, switch_of
+from generator.pages.faces import WEIGHTS, Switch, switch_of
 from generator.pages.sifting import Sifting, family_units, sifting
 from generator.pages.strips import Tile, median_explained
 from generator.pages.views import IN_STRIP, LayerView, face_style, link
-from generator.records import Faces, LayerFacts, Pair
+from generator.records import LayerFacts, Pair
 
 GRID_SIZES = ((128, 72), (512, 48), (1 << 30, 36))  # CSS pixels of a face on its layer's page, up to so many neurons
 
@@ -71,8 +71,8 @@ def layer_page(context: ModelContext, place: int) -> LayerPage:
         common=context.layer_common(place),
         address=facts.layer.address,
         facts=_layer_facts(facts),
-        explained=_layer_explained(facts.faces, context.atlas.factors),
-        shown=wording.face_shown(facts.faces, context.atlas.factors, facts.layer.kind),
+        explained=_layer_explained(facts, context.atlas.factors),
+        shown=wording.face_shown(facts, context.atlas.factors),
         how=_how(facts),
         note=context.note_on(facts.layer.address),
         families=tuple((link, len(units)) for link, units in family_units(context, facts)),
@@ -103,10 +103,11 @@ def _layer_facts(facts: LayerFacts) -> tuple[tuple[str, str], ...]:
     return tuple((term, value) for term, value in said if value)
 
 
-def _layer_explained(faces: Faces, factors: int) -> str:
-    """How well the pictures of a layer tell its weights."""
+def _layer_explained(facts: LayerFacts, factors: int) -> str:
+    """How well the pictures of a layer's weights tell them, where they are shown."""
+    faces = facts.faces
     median = median_explained(faces)
-    if not median or faces.factors is None:
+    if not median or faces.factors is None or WEIGHTS not in facts.order:
         return ""
     noise = wording.percent(faces.factors.noise) if np.isfinite(faces.factors.noise) else "an unknown share"
     many = f"{wording.COUNTS[factors]} factors explain" if factors > 1 else "one factor explains"
@@ -146,4 +147,4 @@ _NUMBERS = (
 
 def _how(facts: LayerFacts) -> str:
     """How the pictures of a layer were made, and the numbers that sort them."""
-    return " ".join(filter(None, (wording.face_how(facts.faces, facts.layer.kind), _NUMBERS if facts.statistics else "")))
+    return " ".join(filter(None, (wording.face_how(facts), _NUMBERS if facts.statistics else "")))

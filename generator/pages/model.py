@@ -12,7 +12,7 @@ from generator.addresses import pair_file
 from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext
 from generator.pages.drawing import Box, Edge, drawing
-from generator.pages.faces import Switch, switch_of
+from generator.pages.faces import EXAMPLES, VISUALIZATION, Switch, switch_of
 from generator.pages.strips import LayerEntry, layer_entry, median_explained, pairs_told, strip_style
 from generator.records import LayerFacts, ModelFacts, Pair
 
@@ -55,6 +55,7 @@ def model_page(context: ModelContext) -> ModelPage:
         ("SHA-256", given.sha256),
         ("Made with", ", ".join(f"{package} {version}" for package, version in given.versions)),
         ("Input", " × ".join(map(str, model.input_shape))),
+        ("Images", wording.fed(model.mean, model.std) if _are_fed(model) else ""),
     )
     faces = [context.views[layer.layer.address].faces for layer in model.layers]
     return ModelPage(
@@ -69,6 +70,13 @@ def model_page(context: ModelContext) -> ModelPage:
         styles=tuple(strip_style(context, layer, "", "m") for layer in model.layers),
         paired=pairs_told(faces),
         switch=switch_of(faces),
+    )
+
+
+def _are_fed(model: ModelFacts) -> bool:
+    """Whether images went into the model for what its pages show."""
+    return any(
+        (facts.looks and VISUALIZATION in facts.order) or (facts.examples and EXAMPLES in facts.order) for facts in model.layers
     )
 
 

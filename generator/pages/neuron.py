@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 from markupsafe import Markup
 
 from generator.addresses import FLAT, NEURONS, anchor, section
 from generator.pages import wording
 from generator.pages.common import Common, Link, ModelContext, absolute
 from generator.pages.connections import Sides, Table, how_made
+from generator.pages.facebudget import Drawn, fitted_faces
 from generator.pages.faces import NO_SWITCH, WEIGHTS, Switch, switch_of
 from generator.pages.factors import Factors, bars
 from generator.pages.oembed import oembed_address
 from generator.pages.portraits import Portrait, Portraits
 from generator.pages.pushing import Pushing, PushLines
 from generator.pages.standing import Standing
-from generator.pages.views import face_tiles, has_bars, scale_to
-from generator.pictures import data_uri, pngs
+from generator.pages.views import face_grid, scale_to
+from generator.pictures import data_uri
+from generator.records import LayerFacts
 
 FACE_SIZE = 224  # CSS pixels of the picture that opens the page
 BLOCK = 512  # neurons that are looked at at once: enough to save time, few enough to save memory
@@ -48,7 +49,7 @@ class NeuronPage(NamedTuple):
     faces: tuple[Portrait, ...]  # in their order, that of its weights among them; none where it has no other
     pushes: PushLines | None  # the classes it pushes up and down
     explained: str
-    face_line: str  # what the picture shows
+    face_line: str  # what the picture shows, or that none is to be shown
     face_how: str  # how it was made, in more words
     factors: Markup  # each factor of the picture and the inputs that weigh most on it
     bars: Markup  # the rows of a table of its largest inputs, of a neuron that has no positions to show
@@ -78,18 +79,19 @@ class JoinedPage(NamedTuple):
 class NeuronPages:
     """Makes the pages of one layer's neurons; what they share is worked out once, and what can be for all of them at once."""
 
-    def __init__(self, context: ModelContext, place: int) -> None:
+    def __init__(self, context: ModelContext, place: int, made: Drawn | None = None) -> None:
+        """made: the layer's faces, where they are made already."""
         self.context, self.facts = context, context.model.layers[place]
         self.common = context.layer_common(place)
         self.view = context.views[self.facts.layer.address]
         beside = self.view.neurons <= FLAT or self.view.per_layer
         self.home = "" if beside else f"../{self.view.folder}/"  # from these pages to their layer's folder
         facts = self.facts
+        self.made, self.face_size = made or fitted_faces(facts, self.view), _face_size(facts)
         self.standing = Standing(facts, self.view)
-        self.face_line = wording.face_shown(facts.faces, context.atlas.factors, facts.layer.kind)
-        self.face_how = wording.face_how(facts.faces, facts.layer.kind)
+        self.face_line, self.face_how = wording.face_shown(facts, context.atlas.factors), wording.face_how(facts)
         self.begin(0)
-        self.portraits = Portraits(facts, self.view, context.model.input_shape[1:], self.face_line, self.face_how)
+        self.portraits = Portraits(facts, self.made, context.model.input_shape[1:], self.face_line, self.face_how)
         self.pushing = Pushing(context, facts)
         near = {self.view.address, *facts.faces.sources}
         near |= {end for pair in (*facts.reads, *facts.writes) for end in (pair.weights.source, pair.weights.target)}
@@ -99,7 +101,7 @@ class NeuronPages:
         """Work out what is worked out for many neurons at once: BLOCK of them from the position `first` on."""
         units = self.facts.chosen[first : first + BLOCK]
         self.first = first
-        self.pictures = self._pictures(units)
+        self.pictures = self.made.pictures[first : first + BLOCK]
         self.factors = Factors(self.context, self.facts, self.view, units)
         self.sides = Sides(self.context, self.facts, units)
 
@@ -110,7 +112,7 @@ class NeuronPages:
     def page(self, position: int) -> NeuronPage:
         """The page of the neuron `chosen[position]`."""
         facts, unit = self.facts, int(self.facts.chosen[position])
-        address, note = facts.layer.address, facts.faces.notes[unit]
+        address, note, shown = facts.layer.address, facts.faces.notes[unit], WEIGHTS in facts.order
         if not self.first <= position < self.first + BLOCK:
             self.begin(position - position % BLOCK)
         at = position - self.first
@@ -126,11 +128,11 @@ class NeuronPages:
             picture=self._picture(at, unit),
             faces=self.portraits.of(unit, self._weights(at, unit)),
             pushes=self.pushing.of(unit),
-            explained=self.factors.line(at),
+            explained=self.factors.line(at) if shown else "",
             face_line=self.face_line,
             face_how=self.face_how,
-            factors=self.factors.of(at),
-            bars=bars(facts.faces, self.factors.inputs, unit),
+            factors=self.factors.of(at) if shown else Markup(""),
+            bars=bars(facts.faces, self.factors.inputs, unit) if shown else Markup(""),
             notes=(wording.sentence(note),) if note else (),
             facts=self.standing.numbers(unit),
             alike=self.standing.alike(unit),
@@ -185,19 +187,9 @@ class NeuronPages:
             return layer
         return Link(layer.href.replace("index.html", NEURONS), layer.name)
 
-    def _pictures(self, units: np.ndarray) -> list[bytes]:
-        """The faces of some neurons at reading size, a PNG for each; none where there are none to show."""
-        tiles = face_tiles(self.facts)
-        if tiles is None or has_bars(self.facts.faces):  # the bars themselves stand on the page, with their names
-            return []
-        rows, cols = tiles.shape[1:3]
-        scale = scale_to(FACE_SIZE, rows, cols)
-        self.face_size = round(cols * scale), round(rows * scale)
-        return pngs(np.asarray(tiles)[units])
-
     def _picture(self, at: int, unit: int) -> Picture | None:
-        """The neuron's face at reading size; `at` is its place in the block."""
-        if not self.pictures or WEIGHTS not in self.facts.order:
+        """The picture of its weights at reading size; `at` is its place in the block."""
+        if not self.pictures:
             return None
         uri = Markup(data_uri(self.pictures[at]))  # base64: nothing to escape
         return Picture(uri, *self.face_size, f"Picture of {self.facts.layer.address}:{unit}")
@@ -208,3 +200,11 @@ class NeuronPages:
         if one is None:
             return Markup("")
         return Markup('<img class=px src="{}" width={} height={} alt="{}">').format(*one)
+
+
+def _face_size(facts: LayerFacts) -> tuple[int, int]:
+    """Width and height of the picture that opens a neuron's page, in CSS pixels."""
+    grid = face_grid(facts)
+    rows, cols = (grid.rows, grid.cols) if grid else (1, 1)
+    scale = scale_to(FACE_SIZE, rows, cols)
+    return round(cols * scale), round(rows * scale)

@@ -121,10 +121,18 @@ def credit_line(credit: str, licence: str) -> str:
     return wording.sentence(said) if said else ""
 
 
-def tile_rows(file: str, width: int, first: Part, row: int, ranks: Sequence[int], columns: int) -> Markup:
-    """Pictures that follow one another on a sheet, `columns` to a line; all of it is numbers and our own names."""
+def tile_rows(
+    file: str, width: int, first: Part, row: int, groups: Sequence[tuple[str, Sequence[int]]], columns: int
+) -> Markup:
+    """Pictures that follow one another on a sheet, `columns` to a line, in groups: what each shows, and its ranks.
+
+    All of it is numbers and our own names, but for the words.
+    """
     place = f"--x:{first.x};--y:{first.y + row};--r:{first.rows};--c:{first.cols};--w:{width};background-image:url({file})"
-    return Markup(f'<div class=tiles style="{place}"><p{_tiles(ranks, columns, first.cols)}</p></div>')
+    shown = (
+        f'<p role=img aria-label="{escape(told)}"{_tiles(ranks, columns, first.cols)}</p>' for told, ranks in groups if ranks
+    )
+    return Markup(f'<div class=tiles style="{place}">{"".join(shown)}</div>')
 
 
 def _tiles(ranks: Sequence[int], columns: int, cols: int) -> str:

@@ -8,19 +8,20 @@ import numpy as np
 from markupsafe import Markup
 
 from generator.pages import wording
-from generator.pages.facefiles import Part, Plan, more_count, placed, sheet_plan, with_sheet
+from generator.pages.facebudget import Drawn
+from generator.pages.facefiles import Part, Plan, more_count, placed, with_sheet
 from generator.pages.faces import EXAMPLES, PICTURE, PIXELS, SAMPLED, VISUALIZATION, WEIGHTS, picture_size, read_pixels_at_once
 from generator.pages.photographs import Photographs, credit_line, tile_rows
 from generator.pages.pixelfields import PixelFields
-from generator.pages.views import LayerView
 from generator.records import LayerFacts
 
 SHOWN = 224  # CSS pixels of the longer side of a figure
 FURTHER = 4  # further visualizations to a line
 MADE = (
-    "An image was changed step by step, from noise, so that the neuron’s mean activation over its map grows, with random "
-    "shifts, turns and sizes on the way (Olah et al. 2017). It shows what drives the neuron; the weights show how."
+    "An image was changed step by step, from noise, so that {} grows, with random shifts, turns and sizes on the way (Olah et "
+    "al. 2017). It shows what drives the neuron; the weights show how."
 )
+GROWN = {"channel": "the neuron’s mean activation over its map", "centre": "the neuron’s activation in the middle of its map"}
 
 
 class Portrait(NamedTuple):
@@ -42,16 +43,16 @@ class Portrait(NamedTuple):
 class Portraits:
     """The faces of a layer's neurons."""
 
-    def __init__(self, facts: LayerFacts, view: LayerView, input_size: tuple[int, int], face_line: str, face_how: str) -> None:
+    def __init__(self, facts: LayerFacts, made: Drawn, input_size: tuple[int, int], face_line: str, face_how: str) -> None:
         """input_size: rows and cols of what the network reads; face_line, face_how: of the pictures of its weights."""
         self.facts, self.face_line, self.face_how = facts, face_line, face_how
-        self.plan = sheet_plan(facts, view.per_layer)
+        self.plan = made.plan
         self.order = {unit: position for position, unit in enumerate(with_sheet(facts).tolist())}
         self.several = any(self._has(kind) for kind in facts.order if kind != WEIGHTS)
         address = facts.layer.address
         self.at_once = PIXELS in facts.order and read_pixels_at_once(facts)
         drawn = facts.pixels if self._has(PIXELS) or self.at_once else None
-        self.fields = PixelFields(drawn, input_size, address) if drawn else None
+        self.fields = PixelFields(drawn, made.fields, input_size, address) if drawn else None
         self.photographs = Photographs(facts.examples, address) if facts.examples and self._has(EXAMPLES) else None
 
     def _has(self, kind: str) -> bool:
@@ -85,18 +86,40 @@ class Portraits:
         part = self.plan.visualization
         picture = self._cut(unit, part, f"Feature visualization of {self.facts.layer.address}:{unit}")
         told = " ".join(filter(None, (self._measured(unit), self._others(), self._note(unit))))
-        return Portrait(VISUALIZATION, picture + self._more(unit), told, "", MADE, "visualization")
+        return Portrait(VISUALIZATION, picture + self._more(unit), told, "", self._made(), "visualization")
+
+    @property
+    def _has_map(self) -> bool:
+        return self.facts.layer.map_size is not None
+
+    def _made(self) -> str:
+        """How feature visualizations were made."""
+        assert self.facts.looks is not None
+        return MADE.format(GROWN[self.facts.looks.objective] if self._has_map else "the neuron’s activation")
 
     def _more(self, unit: int) -> Markup:
-        """Further visualizations, small."""
+        """Further visualizations, small: those that drive it up, then those that drive it down."""
         if self.plan is None or self.plan.more is None:
             return Markup("")
-        file, row = self._sheet(unit)
-        return tile_rows(file, self.plan.width, self.plan.more, row, range(more_count(self.facts)), FURTHER)
+        further, down = self._further()
+        name, (file, row) = f"{self.facts.layer.address}:{unit}", self._sheet(unit)
+        groups = (
+            (f"{wording.counted(further, 'further visualization')} of {name}", range(further)),
+            (f"{wording.counted(down, 'visualization')} of what drives {name} down", range(further, further + down)),
+        )
+        return tile_rows(file, self.plan.width, self.plan.more, row, groups, FURTHER)
+
+    def _further(self) -> tuple[int, int]:
+        """How many further visualizations each neuron has, of what drives it up and of what drives it down."""
+        count = more_count(self.facts)
+        down = min(self.facts.looks.negative, count) if self.facts.looks else 0
+        return count - down, down
 
     def _others(self) -> str:
-        count = more_count(self.facts)
-        return "Below, further ones, unlike the first or made to drive it down." if count else ""
+        further, down = self._further()
+        up = f"{further} further ones, unlike the first" if further > 1 else "a further one, unlike the first"
+        said = (up if further else "", f"{down} that drive it down" if down > 1 else "one that drives it down" if down else "")
+        return f"Below, {', and '.join(filter(None, said))}." if further or down else ""
 
     def _note(self, unit: int) -> str:
         notes = self.facts.looks.notes if self.facts.looks else ()
@@ -109,7 +132,8 @@ class Portraits:
             return ""
         own, best = float(looks.activations[unit]), float(looks.photographs[unit])
         beside = f"; of {looks.count:,} photographs {best:.3g} at most" if looks.count and np.isfinite(best) else ""
-        measured = f" Mean activation {own:.3g}{beside}." if np.isfinite(own) else ""
+        name = "Mean activation" if self._has_map else "Activation"
+        measured = f" {name} {own:.3g}{beside}." if np.isfinite(own) else ""
         return f"Feature visualization: an image made to drive it.{measured}"
 
     def _examples(self, unit: int) -> Portrait | None:

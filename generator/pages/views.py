@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from generator.addresses import FLAT, NEURONS, anchor, folder, neuron_file, neuron_page, section
-from generator.pages.faces import SPRITE, LayerFace, Sprite, counterpart, layer_faces
+from generator.pages.faces import SPRITE, WEIGHTS, LayerFace, Sprite, counterpart, layer_faces
 from generator.pictures import BAR_TILE, Grid, bar_tiles, data_uri, sprite_grid
 from generator.records import Faces, Family, LayerFacts, ModelFacts
 
@@ -114,8 +114,10 @@ def layer_views(model: ModelFacts, families: Families, per_layer: bool = False) 
 
 
 def face_tiles(facts: LayerFacts) -> np.ndarray | None:
-    """The faces of a layer as tiles uint8 `[unit, row, col, RGB]`; None where it has none."""
+    """The pictures of a layer's weights as tiles uint8 `[unit, row, col, RGB]`; None where it has none, or is to show none."""
     faces = facts.faces
+    if WEIGHTS not in facts.order:
+        return None
     if has_bars(faces):
         return bar_tiles(np.asarray(faces.bars))
     if faces.pixels.size:
@@ -125,7 +127,7 @@ def face_tiles(facts: LayerFacts) -> np.ndarray | None:
 
 def face_grid(facts: LayerFacts) -> Grid | None:
     """Where `face_tiles` lie in the layer's sprite, without making them."""
-    if has_bars(facts.faces):
+    if has_bars(facts.faces) and WEIGHTS in facts.order:
         return sprite_grid(facts.layer.neurons, BAR_TILE, BAR_TILE)
     tiles = face_tiles(facts)
     return None if tiles is None else sprite_grid(*tiles.shape[:3])

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from generator.records import Faces, Provenance, Replacement, Weights
+from generator.pages.faces import WEIGHTS
+from generator.records import Faces, LayerFacts, Provenance, Replacement, Weights
 
 MINUS, TIMES, NO_BREAK = "\u2212", "\u00d7", "\u00a0"
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -208,16 +209,21 @@ def face_line(faces: Faces, factors: int, kind: str) -> str:
     return " ".join(sentence(part) for part in (_shown(faces, factors), faces.expanded, faces.scale) if part)
 
 
-def face_shown(faces: Faces, factors: int, kind: str) -> str:
-    """What the picture of a neuron shows and at what scale; `face_how` says the rest."""
-    if kind == "input":
+def face_shown(facts: LayerFacts, factors: int) -> str:
+    """What the picture of a neuron's weights shows and at what scale, or that none is to be; `face_how` says the rest."""
+    faces = facts.faces
+    if WEIGHTS not in facts.order:
+        what = "the pictures of its weights are not shown" if facts.order else "no picture is shown"
+        return sentence(f"{what}: the makers of this atlas have left them out for this layer")
+    if facts.layer.kind == "input":
         return _INPUT
     return " ".join(sentence(part) for part in (_shown(faces, factors), faces.scale) if part)
 
 
-def face_how(faces: Faces, kind: str) -> str:
-    """How the picture of a neuron was made; '' where there is nothing to say."""
-    if kind == "input" or faces.kind == "none":
+def face_how(facts: LayerFacts) -> str:
+    """How the picture of a neuron's weights was made; '' where there is nothing to say."""
+    faces = facts.faces
+    if WEIGHTS not in facts.order or facts.layer.kind == "input" or faces.kind == "none":
         return ""
     return " ".join(sentence(part) for part in (faces.expanded, _HOW.get(faces.kind, "")) if part)
 
@@ -235,6 +241,14 @@ _HOW = {
 def _shown(faces: Faces, factors: int) -> str:
     words = _KINDS.get(faces.kind, "the weights on {sources}")
     return words.format(sources=listed(faces.sources) or "its sources", colours=listed(FACTOR_COLOURS[:factors]))
+
+
+def fed(mean: Sequence[float] | None, std: Sequence[float] | None) -> str:
+    """How images, 0 to 1 in every channel, are brought to the scale that a model reads; with no numbers, not at all."""
+    less = mean if mean and any(mean) else ()
+    over = std if std and any(one != 1 for one in std) else ()
+    said = [f"{word} {listed([f'{one:.4g}' for one in each])}" for word, each in (("less", less), ("divided by", over)) if each]
+    return f"0 to 1, {', then '.join(said) or 'as they are'}"
 
 
 def provenance_line(provenance: Provenance) -> str:
