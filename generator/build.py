@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 
+from generator.addresses import folder
 from generator.analysis import LayerDone, LayerTask, Options
 from generator.authored.families import load_families
 from generator.authored.notes import load_notes
@@ -27,7 +29,7 @@ from generator.keeping.history import History, Part, history_file, read_history,
 from generator.keeping.store import Store
 from generator.look import look_of
 from generator.parts import SITEMAP, Parts
-from generator.picturing import face_tasks
+from generator.picturing import face_remarks, face_tasks
 from generator.plans import Planned, only, planned
 from generator.progress import Progress
 from generator.publishing.sitemap import sitemaps
@@ -78,6 +80,7 @@ def build(spec: Spec, target: Path, progress: Progress, want: Want | None = None
         last = last and last.forgotten
     if last and last.inputs == inputs and stands(last, target):
         progress.note("nothing has changed since the last build")
+        tell_faces(spec, last, progress)
         return last.summary
     work = Work(spec, store, digests, want, progress, report)
     atlas, results = work.out()
@@ -86,7 +89,23 @@ def build(spec: Spec, target: Path, progress: Progress, want: Want | None = None
     write_history(file, history)
     digests.save()
     store.trim(spec.cache.limit, history.used)
+    tell_faces(spec, history, progress)
     return history.summary
+
+
+def tell_faces(spec: Spec, history: History, progress: Progress) -> None:
+    """Tell of the models whose faces take more than they may, however little is kept of them."""
+    for line in spec.past_faces(pictured_bytes(spec, history)):
+        progress.note(line)
+
+
+def pictured_bytes(spec: Spec, history: History) -> dict[str, int]:
+    """Bytes of all faces of a neuron that has a page, on average, by model."""
+    found = {}
+    for model in spec.models:
+        layers = [part.pictured for name, part in history.parts.items() if name.startswith(f"{folder(model.name)}/")]
+        found[model.name] = ceil(sum(one.bytes for one in layers) / max(1, sum(one.neurons for one in layers)))
+    return found
 
 
 def store_of(spec: Spec) -> Store:
@@ -199,6 +218,7 @@ class Work:
         models = planned(self.spec, self.store, self.digests, self.want.workers, self.progress)
         self.spec.check_faces({each.plan.name: [one.layer.address for one in each.plan.layers] for each in models})
         atlas = atlas_facts(self.spec, places_in(models))
+        self._note(face_remarks(self.spec, models))
         if self.want.only:  # without families and notes: they tell of layers that are not there
             models, atlas = only(models, self.want.only), replace(atlas, families=(), notes=())
         results = tuple(self._analysed(models))
@@ -239,7 +259,7 @@ class Work:
             addresses = [one.layer.address for one in model.plan.layers]
             own = [done[name, address] for address in addresses]
             keys = tuple(replace(each, facts=(*each.facts, *faces[name, each.address])) for each in own)
-            yield Results(model.plan, model.chosen, keys, tuple(wanted.of(address) for address in addresses))
+            yield Results(model.plan, model.chosen, keys, tuple(wanted.of(address) for address in addresses), wanted.bytes)
 
     def _pictured(self, models: Sequence[Planned]) -> dict[tuple[str, str], list[tuple[str, str]]]:
         """By model and layer, (field, key) for every face beside the weights."""
@@ -265,7 +285,7 @@ class Work:
         self.report.made.update(layer.made)
         self._note(layer.notes)
 
-    def _note(self, notes: Sequence[str]) -> None:
+    def _note(self, notes: Iterable[str]) -> None:
         for note in notes:
             self.progress.note(note)
 
@@ -288,7 +308,7 @@ class Work:
         due = [
             replace(task, stage="" if afar else str(stage.folder), before=kept[task.name].files if task.name in kept else ())
             for task in tasks
-            if task.name not in kept or kept[task.name].key != task.key
+            if task.name not in kept or not _is_same(kept[task.name], task)
         ]
         due.sort(key=_pages, reverse=True)
         made: dict[str, Part] = {}
@@ -298,7 +318,7 @@ class Work:
         ):
             for place, part in found:
                 part = unbundled(part, due[place].key, self.store, stage.folder) if afar else part
-                made[part.name] = Part(due[place].key, part.files)
+                made[part.name] = Part(due[place].key, part.files, part.pictured)
                 step(_pages(due[place]))
         self.report.rendered += sorted(made)
         return {task.name: made.get(task.name) or kept[task.name] for task in tasks}
@@ -331,6 +351,11 @@ def _kept(last: History | None, target: Path) -> dict[str, Part]:
         files = tuple(file for file, there in zip(part.files, standing(target, part.files), strict=True) if there)
         kept[name] = part if len(files) == len(part.files) else Part("", files)
     return kept
+
+
+def _is_same(part: Part, task: PartTask) -> bool:
+    """Whether a part that was rendered is what a task would make of it; the parts with faces are those about one model."""
+    return part.key == task.key and part.pictured.holds(task.models[0].face_budget)
 
 
 def _used(results: Sequence[Results]) -> tuple[str, ...]:
@@ -366,4 +391,4 @@ def _cost(task: LayerTask) -> int:
 
 def _pages(task: PartTask) -> int:
     """About how many pages a part has."""
-    return 1 + len(task.models[0].chosen[task.place]) if task.place >= 0 else 1
+    return 1 + len(task.models[0].chosen[task.place]) if task.place >= 0 and task.pair < 0 else 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from generator.forecasting.forecast import Forecast
 from generator.forecasting.hosts import in_bytes
@@ -10,9 +10,10 @@ from generator.progress import duration
 from generator.spec import Spec
 
 
-def past_budget(spec: Spec, site: Forecast, seconds: float, memory: float) -> list[str]:
-    """A line for each limit that the site is past, with its place in the file."""
-    return [spec.problem(("budget", key), text) for key, text in _exceeded(spec, site, seconds, memory)]
+def past_budget(spec: Spec, site: Forecast, seconds: float, memory: float, models: Sequence[Forecast] = ()) -> list[str]:
+    """A line for each limit that the site is past, or the faces of one of its models, with its place in the file."""
+    own = [spec.problem(("budget", key), text) for key, text in _exceeded(spec, site, seconds, memory)]
+    return [*own, *spec.past_faces({one.name: one.faces for one in models}, "about ")]
 
 
 def _exceeded(spec: Spec, site: Forecast, seconds: float, memory: float) -> Iterator[tuple[str, str]]:

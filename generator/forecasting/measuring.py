@@ -18,7 +18,9 @@ from generator.forecasting.standins import Known, stand_ins
 from generator.keeping.store import Store
 from generator.look import Look, Renderer
 from generator.pages.common import ModelContext, families_by_neuron
-from generator.pages.facefiles import face_files
+from generator.pages.facebudget import Drawn, FaceMaker, Taken
+from generator.pages.facefiles import LEVELS, Level, grid_sprites, row_sprites
+from generator.pages.faces import SPRITE
 from generator.pages.pair import BYTES, SIDE
 from generator.pages.views import layer_views
 from generator.publishing.sitemap import sitemaps
@@ -48,6 +50,7 @@ class Measured(NamedTuple):
     entries: int  # in the fullest folder: the layer's, or one of those for a thousand of its neurons
     where: str  # which that is, from the model's
     largest: float  # bytes of the largest of them
+    faces: int = 0  # of the bytes, those of all faces of the neurons that have a page
 
 
 class _Run(NamedTuple):
@@ -75,35 +78,46 @@ class _Sprites(NamedTuple):
     seconds: float
 
 
+class _Fitted(NamedTuple):
+    """At which level the faces of a layer will fit their budget, and what they take there."""
+
+    level: Level
+    sprites: _Sprites
+    taken: Taken
+
+
 def measure(task: MeasureTask) -> Measured:
     """Render the samples of one layer and draw the line from them to all of its neurons."""
     bench, place = _bench(task), task.place
     layer, chosen, units = task.plan.layers[place].layer, task.known[place].chosen, bench.known.units[place]
-    pairs, sprites = len(bench.known.whole.layers[place].reads), bench.sprites(place)
+    pairs = len(bench.known.whole.layers[place].reads)
     if len(units[1]) == layer.neurons:
-        run = bench.run(place, 1, chosen)
-        entries = run.entries + run.folders + 2 * pairs + len(sprites.sizes)
+        faces = bench.fitted(place, chosen)
+        run = bench.run(place, 1, chosen, faces.level)
+        entries = run.entries + run.folders + 2 * pairs + len(faces.sprites.sizes)
         found = Measured(run.own + run.pairs + run.pictures, run.seconds, entries, folder(layer.address), run.largest)
-        return _with(found, sprites, run)
+        return _with(found, faces, run)
     small, large = (np.arange(len(each), dtype=np.int32) for each in units)
-    least, most = bench.run(place, 0, small), bench.run(place, 1, large)
+    faces = bench.fitted(place, large)
+    least, most = bench.run(place, 0, small, faces.level), bench.run(place, 1, large, faces.level)
     # where every neuron has a page one slope says all
-    bare = most if len(chosen) == layer.neurons else bench.run(place, 1, small, with_pairs=False)
+    bare = most if len(chosen) == layer.neurons else bench.run(place, 1, small, faces.level, with_pairs=False)
     line = _Line(len(small), len(large), layer.neurons, len(chosen))
     own, seconds = (line.of(*(getattr(run, name) for run in (least, bare, most))) for name in ("own", "seconds"))
     rows = replace(line, neurons=min(layer.neurons, SIDE), pages=len(small))
     pictures = min(rows.of(least.pictures, most.pictures, most.pictures), float(BYTES * pairs))
     pages = round((most.entries - least.entries) / (len(large) - len(small)))  # of a neuron: one, or none
-    rest = least.entries - pages * len(small) + 2 * pairs + len(sprites.sizes)
+    rest = least.entries - pages * len(small) + 2 * pairs + len(faces.sprites.sizes)
     fullest = _fullest(layer, chosen, pages, rest, most.folders)
     shared = [line.of(size, bare.sizes[path], most.sizes[path]) for path, size in least.sizes.items() if path in bare.sizes]
-    return _with(Measured(own + most.pairs + pictures, seconds, *fullest, max(shared)), sprites, most)
+    return _with(Measured(own + most.pairs + pictures, seconds, *fullest, max(shared)), faces, most)
 
 
-def _with(found: Measured, sprites: _Sprites, most: _Run) -> Measured:
+def _with(found: Measured, faces: _Fitted, most: _Run) -> Measured:
     """What the files of a layer take with its sprites and the pages of its pairs."""
-    took, largest = found.seconds + sprites.seconds + most.for_pairs, max([found.largest, *sprites.sizes])
-    return found._replace(bytes=found.bytes + sum(sprites.sizes), seconds=took, largest=largest)
+    sprites, seconds = faces.sprites.sizes, found.seconds + faces.sprites.seconds + most.for_pairs
+    largest, of_faces = max([found.largest, *sprites]), faces.taken.all
+    return found._replace(bytes=found.bytes + sum(sprites), seconds=seconds, largest=largest, faces=of_faces)
 
 
 def _fullest(layer: Layer, chosen: np.ndarray, pages: int, rest: int, folders: int) -> tuple[int, str]:
@@ -144,13 +158,15 @@ class _Bench:
         atlas = replace(task.atlas, models=(self.known.whole,))
         self.context, self.renderer = ModelContext(atlas, self.known.whole, task.places), Renderer(atlas, task.look)
         self.url = atlas.site_url
-        self.run(task.place, 0, np.zeros(1, np.int32))  # the first run compiles the templates
+        self.run(task.place, 0, np.zeros(1, np.int32), LEVELS[0])  # the first run compiles the templates
 
-    def run(self, place: int, size: int, chosen: np.ndarray, with_pairs: bool = True) -> _Run:
+    def run(self, place: int, size: int, chosen: np.ndarray, level: Level, with_pairs: bool = True) -> _Run:
         """Render a layer of one of its samples, of which the neurons `chosen` have pages."""
         context = self._context(place, replace(self.known.of(place, size), chosen=chosen))
+        facts = context.model.layers[place]
         began = time.process_time()
-        every = list(own_files(context, place, self.renderer))
+        faces = FaceMaker(facts, context.views[facts.layer.address]).made(level)
+        every = list(own_files(context, place, self.renderer, faces))
         middle = time.process_time()
         pairs = list(pair_files(context, place, self.renderer)) if with_pairs else []
         ended = time.process_time()
@@ -168,12 +184,22 @@ class _Bench:
             {file.path: len(file.content) for file in own},
         )
 
-    def sprites(self, place: int) -> _Sprites:
+    def fitted(self, place: int, chosen: np.ndarray) -> _Fitted:
+        """The level that a layer will need, as those neurons of its larger sample tell that are `chosen`."""
+        context, whole = self._context(place, replace(self.known.of(place, 1), chosen=chosen)), self.known.whole.layers[place]
+        facts, tried = context.model.layers[place], []
+        maker = FaceMaker(facts, context.views[facts.layer.address])
+        for level in LEVELS:
+            sprites = self._sprites(whole, level)
+            tried.append(_Fitted(level, sprites, _grown(maker.made(level), sum(sprites.sizes), whole)))
+            if tried[-1].taken.each <= whole.face_budget:
+                break
+        return tried[-1]
+
+    def _sprites(self, whole: LayerFacts, level: Level) -> _Sprites:
         """The sprites of a layer of its true size."""
-        facts = self.known.whole.layers[place]
         began = time.process_time()
-        found = face_files(replace(facts, chosen=facts.chosen[:0]), self.context.views[facts.layer.address])
-        sizes = tuple(len(content) for _, content in found)
+        sizes = tuple(len(content) for made in (row_sprites(whole), grid_sprites(whole, level)) for content in made.values())
         return _Sprites(sizes, time.process_time() - began)
 
     def _context(self, place: int, facts: LayerFacts) -> ModelContext:
@@ -187,6 +213,21 @@ class _Bench:
         made.families = families_by_neuron(made.atlas, made.model)
         made.views = {**self.context.views, address: layer_views(replace(made.model, layers=(facts,)), {})[address]}
         return made
+
+
+def _grown(sample: Drawn, sprites: int, whole: LayerFacts) -> Taken:
+    """What the faces of a layer take, told from a sample; `sprites`: bytes of those of its true size, that of weights apart."""
+    own, pages = sample.taken, len(whole.chosen)
+    weights = sum(len(content) for path, content in sample.files if path.endswith(f"/{SPRITE}"))
+    times = pages / max(1, own.pages)
+    return Taken(
+        sprites=sprites + round(weights * whole.layer.neurons / own.neurons),
+        sheets=round(own.sheets * times),
+        fields=round(own.fields * times),
+        pictures=round(own.pictures * times),
+        neurons=whole.layer.neurons,
+        pages=pages,
+    )
 
 
 def _moved(family: Family, model: str, layer: Layer, neurons: int) -> Family:

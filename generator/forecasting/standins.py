@@ -101,6 +101,7 @@ def _whole(plan: LayerPlan, known: Known, sample: LayerFacts, store: Store) -> L
         writes=(),
         refused=sample.refused,
         order=known.order,
+        face_budget=known.asked.bytes,
         **{"looks": looks, **dict(_faces(known, neurons, store))},
     )
 

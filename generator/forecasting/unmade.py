@@ -33,6 +33,8 @@ def _looks(how: VisualizationSpec, neurons: int) -> Looks:
         count=0,
         more=_all(np.stack([image] * more), neurons) if more else None,
         notes=(),
+        negative=how.images * how.negative,
+        objective=how.objective,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from generator.site import Summary
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Written(NamedTuple):
@@ -30,12 +30,29 @@ class Written(NamedTuple):
     changed: int = 0  # when it was last changed, in nanoseconds, by the clock of the file system
 
 
+class Pictured(NamedTuple):
+    """What the faces of a layer's neurons take, and with which budgets all of it would be the same."""
+
+    bytes: int = 0  # of all its neurons that have a page
+    neurons: int = 0  # these
+    least: int = 0  # budget of a neuron, in bytes
+    below: int | None = None  # from this one on it would be another; None for no end
+
+    def holds(self, budget: int) -> bool:
+        """Whether it would be the same with a budget."""
+        return self.least <= budget and (self.below is None or budget < self.below)
+
+
+NOTHING = Pictured()
+
+
 @dataclass(frozen=True)
 class Part:
     """What is rendered together: the root of the site, a model's own pages, a layer."""
 
-    key: str  # of everything it depends on
+    key: str  # of everything it depends on, but the budget of faces
     files: tuple[Written, ...]
+    pictured: Pictured = NOTHING
 
 
 @dataclass(frozen=True)
@@ -78,7 +95,8 @@ def read_history(file: Path) -> History | None:
         if said["format"] != FORMAT:
             return None
         parts = {
-            name: Part(part["key"], tuple(Written(*each) for each in part["files"])) for name, part in said["parts"].items()
+            name: Part(part["key"], tuple(Written(*each) for each in part["files"]), Pictured(*part["pictured"]))
+            for name, part in said["parts"].items()
         }
         return History(said["inputs"], parts, tuple(said["used"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -87,7 +105,7 @@ def read_history(file: Path) -> History | None:
 
 def write_history(file: Path, history: History) -> None:
     """Keep what a build was made of, whole or not at all; one that cannot be written is one that is slower next time."""
-    parts = {name: {"key": part.key, "files": part.files} for name, part in history.parts.items()}
+    parts = {name: {"key": part.key, "files": part.files, "pictured": part.pictured} for name, part in history.parts.items()}
     said = {"format": FORMAT, "inputs": history.inputs, "used": history.used, "parts": parts}
     text = json.dumps(said, separators=(",", ":")).encode()
     waiting = file.with_name(f"{file.name}.{os.getpid()}.part")

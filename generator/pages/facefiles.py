@@ -2,6 +2,7 @@
 
 A sheet holds, from the top, the feature visualization and the given picture side by side, then the dataset examples in a row:
 one file and one request for all of them. Where the neurons of a layer stand on one page, sheets are stacked in few files.
+Which quality they have is one of few levels: see `facebudget`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,33 @@ from generator.records import LayerFacts
 FOLDER = "faces"  # of the sheets, beside the pages of the neurons
 LIGHT = 19 * 1024  # bytes of a sprite for rows, if that can be had
 QUALITIES = (75, 60, 45, 30)  # of such a sprite: the first that makes it light, or the last
-LARGE_QUALITY, SHEET_QUALITY = 58, 60  # of WebP
 MOST, LITTLE = 160, 64  # pixels of a picture on a sheet, and of a further visualization
 FEW = 24  # pixels that a tile of a sheet has at least: fewer would mix their colours
 SEAM = 4  # pixels between what stands on a sheet
 TALL = 12_000  # pixels of stacked sheets, at most: a WebP has 16,383
 PAPER = 0xF7
+
+
+class Level(NamedTuple):
+    """How much is kept of the pictures of a layer's faces."""
+
+    sheet: int  # quality of WebP of its sheets
+    large: int  # and of its sprites for grids
+    field: int  # and of its weights on the pixels, which stand in pages; 0: nothing is lost
+    size: float  # pixels of a picture on a sheet, either way, over those that it has at best
+
+
+# From the best on. Fields are exact as long as can be: their grey says that a weight is zero.
+LEVELS = (
+    Level(60, 58, 0, 1),
+    Level(45, 45, 0, 1),
+    Level(45, 45, 90, 1),
+    Level(30, 30, 80, 1),
+    Level(30, 30, 80, 0.85),
+    Level(30, 30, 80, 0.7),
+    Level(25, 25, 70, 0.6),
+    Level(20, 20, 60, 0.5),
+)
 
 
 class Part(NamedTuple):
@@ -55,8 +77,11 @@ class Plan(NamedTuple):
         return f"{FOLDER}/{position // self.stacked}.webp", position % self.stacked * (self.height + SEAM)
 
 
-def sheet_plan(facts: LayerFacts, joined: bool = False) -> Plan | None:
-    """How the sheets of a layer's neurons are laid out, None where they have none; `joined`: the neurons stand on one page."""
+def sheet_plan(facts: LayerFacts, joined: bool = False, scale: float = 1) -> Plan | None:
+    """How the sheets of a layer's neurons are laid out, None where they have none; `joined`: the neurons stand on one page.
+
+    With less `scale` pictures have fewer pixels, and there are as many files.
+    """
     sizes = {kind: picture_size(facts, kind) if kind in facts.order else None for kind in (VISUALIZATION, PICTURE, EXAMPLES)}
     if not any(sizes.values()):
         return None
@@ -64,15 +89,16 @@ def sheet_plan(facts: LayerFacts, joined: bool = False) -> Plan | None:
     parts: dict[str, Part | None] = {}
     for kind in (VISUALIZATION, PICTURE):
         size = sizes[kind]
-        parts[kind] = part = Part(x, 0, *fitted(size)) if size else None
+        parts[kind] = part = Part(x, 0, *fitted(size, MOST, scale)) if size else None
         x, height = (x + part.cols + SEAM, max(height, part.rows)) if part else (x, height)
     rows, width = [], x - SEAM
     ranks = facts.examples.crops.shape[1] if facts.examples is not None else 0
     for size, count, most in ((sizes[VISUALIZATION], more_count(facts), LITTLE), (sizes[EXAMPLES], ranks, MOST)):
-        row = Part(0, height + SEAM if height else 0, *fitted(size, most)) if size and count else None
+        row = Part(0, height + SEAM if height else 0, *fitted(size, most, scale)) if size and count else None
         rows.append(row)
         width, height = (max(width, count * (row.cols + 1)), row.y + row.rows) if row else (width, height)
-    stacked = max(1, TALL // (height + SEAM)) if joined else 1
+    whole = sheet_plan(facts, joined) if scale < 1 else None
+    stacked = whole.stacked if whole else max(1, TALL // (height + SEAM)) if joined else 1
     return Plan(width, height, parts[VISUALIZATION], parts[PICTURE], rows[0], rows[1], stacked)
 
 
@@ -81,10 +107,10 @@ def more_count(facts: LayerFacts) -> int:
     return 0 if facts.looks is None or facts.looks.more is None else int(facts.looks.more.shape[1])
 
 
-def fitted(size: tuple[int, int], most: int = MOST) -> tuple[int, int]:
-    """Rows and cols of a picture on a sheet: a whole multiple of a tiny one, less of a large one."""
+def fitted(size: tuple[int, int], most: int, scale: float) -> tuple[int, int]:
+    """Rows and cols of a picture on a sheet: a whole multiple of a tiny one, less of a large one; `scale` times that."""
     longest = max(size)
-    times = -(-FEW // longest) if longest < FEW else min(1.0, most / longest)
+    times = scale * (-(-FEW // longest) if longest < FEW else min(1.0, most / longest))
     return max(1, round(size[0] * times)), max(1, round(size[1] * times))
 
 
@@ -96,17 +122,15 @@ def with_sheet(facts: LayerFacts) -> np.ndarray:
     return facts.chosen if whole else facts.chosen[there(facts, PICTURE)[facts.chosen]]
 
 
-def face_files(facts: LayerFacts, view: LayerView) -> Iterator[tuple[str, bytes]]:
-    """The files of one layer's faces but that of its weights, from its model's folder."""
-    for kind, sprite, is_large in _sprites(facts):
-        yield f"{view.folder}/{sprite.file}", _sprite(tiles(facts, kind, sprite.grid.rows, sprite.grid.cols), is_large)
-    plan, units = sheet_plan(facts, view.per_layer), with_sheet(facts).tolist()
+def sheets(facts: LayerFacts, view: LayerView, level: Level) -> Iterator[tuple[str, bytes]]:
+    """The sheets of a layer's neurons that have a page, by their place from their model's folder."""
+    plan, units = sheet_plan(facts, view.per_layer, level.size), with_sheet(facts).tolist()
     if plan is None:
         return
     for start in range(0, len(units), plan.stacked):
         file, _ = plan.place(units[start], start)
         pages = [sheet(facts, plan, unit) for unit in units[start : start + plan.stacked]]
-        yield f"{view.page(units[start]).rpartition('/')[0]}/{file}", webp(_stack(pages), QUICK, quality=SHEET_QUALITY)
+        yield f"{view.page(units[start]).rpartition('/')[0]}/{file}", webp(_stack(pages), QUICK, quality=level.sheet)
 
 
 def _stack(pages: list[np.ndarray]) -> np.ndarray:
@@ -117,7 +141,7 @@ def _stack(pages: list[np.ndarray]) -> np.ndarray:
 
 
 def count_face_files(facts: LayerFacts, per_layer: bool = False) -> int:
-    """How many files `face_files` yields."""
+    """How many sprites and sheets there are."""
     plan = sheet_plan(facts, per_layer)
     return len(list(_sprites(facts))) + (-(-len(with_sheet(facts)) // plan.stacked) if plan else 0)
 
@@ -133,16 +157,34 @@ def _sprites(facts: LayerFacts) -> Iterator[tuple[str, Sprite, bool]]:
 # -- sprites --------------------------------------------------------------------------------------------------------------
 
 
-def _sprite(pictures: np.ndarray, is_large: bool) -> bytes:
-    """A sprite: exact where tiles are tiny, else of the best quality that keeps one for rows light."""
+def row_sprites(facts: LayerFacts) -> dict[str, bytes]:
+    """The sprites of a layer's faces for rows, in its folder; that of its weights is not among them."""
+    return {
+        sprite.file: _sprite(tiles(facts, kind, sprite.grid.rows, sprite.grid.cols), 0)
+        for kind, sprite, is_large in _sprites(facts)
+        if not is_large
+    }
+
+
+def grid_sprites(facts: LayerFacts, level: Level) -> dict[str, bytes]:
+    """And those for grids, where these are others."""
+    return {
+        sprite.file: _sprite(tiles(facts, kind, sprite.grid.rows, sprite.grid.cols), level.large)
+        for kind, sprite, is_large in _sprites(facts)
+        if is_large
+    }
+
+
+def _sprite(pictures: np.ndarray, quality: int) -> bytes:
+    """A sprite: exact where tiles are tiny, else of this quality; 0 stands for the best that keeps one for rows light."""
     page = sprite_pixels(pictures)
     if is_exact(pictures.shape[1:3]):
         return webp(page, exact=True)
-    if is_large:
-        return webp(page, quality=LARGE_QUALITY)
+    if quality:
+        return webp(page, quality=quality)
     made = b""
-    for quality in QUALITIES:
-        made = webp(page, quality=quality)
+    for each in QUALITIES:
+        made = webp(page, quality=each)
         if len(made) <= LIGHT:
             break
     return made

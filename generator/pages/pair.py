@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 from typing import NamedTuple
@@ -96,12 +96,11 @@ class PairPages:
         self.context, self.place, self.facts = context, place, context.model.layers[place]
         self.folder = context.views[self.facts.layer.address].folder
 
-    def files(self) -> Iterator[tuple[str, PairPage, str, bytes]]:
-        """For each layer it reads: its page and the picture on it, each after its address from the model's folder."""
-        for number, pair in enumerate(self.facts.reads):
-            made = _Page(self.context, self.place, number, pair)
-            source = pair.weights.source
-            yield f"{self.folder}/{pair_file(source)}", made.record(), f"{self.folder}/{pair_picture(source)}", made.picture()
+    def files(self, number: int) -> tuple[str, PairPage, str, bytes]:
+        """Of one of the layers it reads: its page and the picture on it, each after its address from the model's folder."""
+        pair = self.facts.reads[number]
+        made, source = _Page(self.context, self.place, number, pair), pair.weights.source
+        return f"{self.folder}/{pair_file(source)}", made.record(), f"{self.folder}/{pair_picture(source)}", made.picture()
 
 
 class _Page:

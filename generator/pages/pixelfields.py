@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from markupsafe import Markup, escape
 
 from generator.analyses.pixels import excitation, inhibition
 from generator.pages import wording
-from generator.photos import QUICK, webp
+from generator.photos import QUICK, is_exact, webp
 from generator.records import Pixels
 
 SHOWN, BESIDE = 224, 68  # CSS pixels of the longer side of the field, and of each little one below it
@@ -20,13 +21,14 @@ FEW = 16  # pixels of a field from which on they need not be enlarged by whole s
 class PixelFields:
     """The fields of a layer's neurons."""
 
-    def __init__(self, pixels: Pixels, input_size: tuple[int, int], address: str) -> None:
-        self.pixels, self.input_size, self.address = pixels, input_size, escape(address)
+    def __init__(self, pixels: Pixels, uris: Mapping[int, str], input_size: tuple[int, int], address: str) -> None:
+        """uris: the addresses that hold them, as `field_uri` makes them, by unit."""
+        self.pixels, self.uris, self.input_size, self.address = pixels, uris, input_size, escape(address)
         self.rows, self.cols = pixels.pixels.shape[1:3]
 
     def there(self, unit: int) -> bool:
         """Whether a neuron has one."""
-        return bool(self.pixels.there[unit])
+        return unit in self.uris
 
     def picture(self, unit: int) -> Markup:
         """The field and the little ones below it, all cut from one picture that stands in the page. All of it is numbers."""
@@ -46,20 +48,12 @@ class PixelFields:
             parts.append(f"<span>{self._place()}in the picture</span> ")
         parts += ["<span><i class=up></i>excites</span> ", "<span><i class=down></i>inhibits</span></p>"]
         return Markup('<div class="field{}" style="{};background-image:url({})">{}</div>').format(
-            "" if self.pixels.kind == "rgb" else " signed", Markup(size), Markup(self._uri(unit)), Markup("".join(parts))
+            "" if self.pixels.kind == "rgb" else " signed", Markup(size), Markup(self.uris[unit]), Markup("".join(parts))
         )
 
     def _stacked(self) -> int:
         """How many pictures stand one below the other in the inlined one: those that a style sheet cannot make of it."""
         return 1 if self.pixels.kind == "rgb" else 3
-
-    def _uri(self, unit: int) -> str:
-        """The field as an address that holds it."""
-        one = np.asarray(self.pixels.pixels[unit])
-        if self.pixels.kind != "rgb":
-            only = replace(self.pixels, pixels=one[None])
-            one = np.concatenate([one, excitation(only)[0], inhibition(only)[0]])
-        return "data:image/webp;base64," + base64.b64encode(webp(one, QUICK, exact=True)).decode("ascii")
 
     def _is_part(self) -> bool:
         """Whether it shows a part of the picture only."""
@@ -112,3 +106,18 @@ class PixelFields:
             pixels.notes[unit],
         )
         return " ".join(wording.sentence(one) for one in said if one)
+
+
+def field_uri(pixels: Pixels, unit: int, quality: int = 0) -> str:
+    """A neuron's field as an address that holds it, with the little ones that a style sheet cannot make of it below.
+
+    quality: of WebP; 0 loses nothing, as do tiny fields at any, and those that come out no smaller.
+    """
+    one = np.asarray(pixels.pixels[unit])
+    if pixels.kind != "rgb":
+        only = replace(pixels, pixels=one[None])
+        one = np.concatenate([one, excitation(only)[0], inhibition(only)[0]])
+    file = webp(one, QUICK, exact=True)
+    if quality and not is_exact(pixels.pixels.shape[1:3]):
+        file = min(file, webp(one, QUICK, quality=quality), key=len)
+    return "data:image/webp;base64," + base64.b64encode(file).decode("ascii")
