@@ -6,20 +6,29 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from real_models import ROOT, missing
 
 from generator.__main__ import main
-from generator.build import build
-from generator.errors import PAST_BUDGET, RefusedError
+from generator.build import build, store_of
+from generator.context import crops, examples, visualize
+from generator.errors import PAST_BUDGET, ImagesError, ModelError, RefusedError, SpecError
+from generator.forecasting import facetimes
 from generator.forecasting.budget import past_budget
 from generator.forecasting.forecast import Forecast, forecast, memory_with, seconds_with
 from generator.forecasting.hosts import HOSTS, fits_of, in_bytes
-from generator.forecasting.sampling import RUN, sample_sizes, spread
+from generator.forecasting.sampling import RUN, SampleStore, sample_sizes, spread
 from generator.forecasting.standins import _windows
+from generator.keeping.files import Digests
+from generator.keeping.store import key_of
+from generator.picturing import FaceTask, face_tasks, picture
+from generator.plans import planned
 from generator.progress import Progress
 from generator.site import MARKER
 from generator.spec import load_spec
@@ -48,11 +57,11 @@ class Fork(nn.Module):
         return torch.cat([self.narrow(x), self.wide(x)], 1)
 
 
-def make(width=90, attention=False, classes=12):
+def make(width=90, attention=False, classes=12, channels=3):
     torch.manual_seed(0)
     between = Attention() if attention else nn.ReLU()
     return nn.Sequential(
-        nn.Conv2d(3, 16, 5, padding=2), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, width, 3, padding=1), between,
+        nn.Conv2d(channels, 16, 5, padding=2), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, width, 3, padding=1), between,
         nn.Conv2d(width, 48, 3, padding=1), nn.ReLU(), Fork(48), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes),
     )
 """
@@ -125,13 +134,185 @@ def test_families_and_notes_are_counted(spec, tmp_path):
     held_against_its_build(spec("", "families: families.yaml\nnotes: notes\n"), tmp_path / "site")
 
 
-def test_faces_that_take_long_are_counted_before_they_are_made_and_told_to_be_untimed(spec, tmp_path):
+def test_faces_that_take_long_are_counted_before_they_are_made(spec, tmp_path):
     faces = "faces: {visualization: {kind: make, size: 32, steps: 4}}\n"
     site, _ = forecast(spec(LAYERS, faces), ALONE, QUIET)
-    assert site.untimed == "feature visualizations"
     made = build(spec(LAYERS, faces), tmp_path / "site", QUIET)
     assert (site.files, site.pages) == (made.files, made.pages)
     assert site.bytes == pytest.approx(made.bytes, rel=0.25)  # noise of a few steps is not what stands in for it
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Makes a folder beside the spec with so many pictures, and a file that is none."""
+
+    def make(count: int) -> None:
+        (tmp_path / "pictures").mkdir()
+        for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3), np.uint8)):
+            Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number:03}.png")
+        (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
+
+    return make
+
+
+MADE = "faces: {visualization: {kind: make, size: 32, steps: 4}}\n"
+SEEN = "faces: {images: {path: pictures, top: 2, spread: 1}}\n"
+BOTH = "faces: {visualization: {kind: make, size: 32, steps: 4}, images: pictures}\n"
+
+
+def dear_tasks(loaded, field: str) -> list[FaceTask]:
+    """The tasks of a spec of one model for a kind of faces that takes long."""
+    store = store_of(loaded)
+    (model,) = planned(loaded, store, Digests(store.folder / "files.json"), ALONE, QUIET)
+    return [task for task in face_tasks(loaded, model, store) if task.field == field]
+
+
+def count_as_time(monkeypatch, owner: object, name: str, cost: Callable[..., int]) -> list[int]:
+    """Calls of one function of the program are all that takes time from now on; gives what each took."""
+    real, spent = getattr(owner, name), []
+
+    def counted(*given):
+        spent.append(cost(*given))
+        return real(*given)
+
+    monkeypatch.setattr(owner, name, counted)
+    monkeypatch.setattr("time.process_time", lambda: float(sum(spent)))
+    return spent
+
+
+def timed(task: FaceTask) -> tuple:
+    """What is kept of the time of a task."""
+    return SampleStore(task.cache).get(key_of(what="time", of=[each.key for each in task.wanted]))
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("how", "each"),
+    [("steps: 4", 4), ("steps: 40", 40), ("steps: 1", 1), ("steps: 4, negative: true", 8), ("steps: 4, images: 3", 12)],
+)
+def test_visualizations_take_their_steps_for_all_images_of_all_neurons(spec, monkeypatch, how, each):
+    faces = f"faces: {{visualization: {{kind: make, size: 32, {how}}}}}\n"
+    tasks = dear_tasks(spec('layers: ["0", "3", "5"]', faces), "looks")
+    monkeypatch.setattr(facetimes, "SPENT", 10**6)
+    spent = count_as_time(monkeypatch, visualize, "judge", lambda studio, images, *_: len(images))
+    assert [facetimes.face_time(task) for task in tasks] == [(each * count, False, False) for count in (16, 90, 48)]
+    assert len(spent) <= 3 * (1 + facetimes.STEPS)
+
+
+def test_a_step_that_takes_long_is_timed_on_few_neurons(spec, monkeypatch):
+    (task,) = dear_tasks(spec('layers: ["3"]', MADE), "looks")
+    spent = count_as_time(monkeypatch, visualize, "judge", lambda studio, images, *_: 100 * len(images))
+    assert facetimes.face_time(task).seconds == 100 * 4 * 90
+    assert spent == [200, 200]
+
+
+def test_batches_of_visualizations_that_are_kept_take_nothing(spec, monkeypatch):
+    loaded = spec('layers: ["3"]', MADE)
+    (task,) = dear_tasks(loaded, "looks")
+    before, _ = forecast(loaded, ALONE, QUIET)
+    assert before.kept == ()
+    monkeypatch.setattr("generator.picturing.heed", interrupt)  # called after a batch
+    with pytest.raises(KeyboardInterrupt):
+        picture(task)
+    left, (_, opening, each, _) = facetimes.face_time(task), timed(task)
+    assert left == (pytest.approx(opening + each * (90 - 32)), True, False)
+    after, _ = forecast(loaded, ALONE, QUIET)
+    assert (after.kept, after.longest) == (("feature visualizations",), left.seconds)
+    assert before.longest == pytest.approx(opening + each * 90)
+
+
+@pytest.mark.parametrize(("count", "batches"), [("", 5), (", count: 65", 2), (", count: 64", 1), (", count: 1", 1)])
+def test_examples_take_a_pass_over_all_pictures_that_are_asked_for(spec, pictures, monkeypatch, count, batches):
+    pictures(299)  # and a broken one
+    (task,) = dear_tasks(spec('layers: ["3", "5"]', f"faces: {{images: {{path: pictures{count}}}}}\n"), "examples")
+    monkeypatch.setattr(facetimes, "LOOKED", 10.0)
+    spent = count_as_time(monkeypatch, examples, "count_batch", lambda *_: 1)
+    assert facetimes.face_time(task) == (batches, False, False)
+    assert len(spent) == 1 + min(3, batches)
+
+
+def test_of_pictures_that_take_long_few_are_looked_at(spec, pictures, monkeypatch):
+    pictures(299)
+    (task,) = dear_tasks(spec('layers: ["3"]', SEEN), "examples")
+    spent = count_as_time(monkeypatch, examples, "count_batch", lambda *_: 100)
+    assert facetimes.face_time(task).seconds == 500
+    assert spent == [100, 100]
+
+
+def test_cutting_takes_all_tiles_of_all_neurons(spec, pictures, monkeypatch):
+    pictures(99)
+    (task,) = dear_tasks(spec('layers: ["3", "5"]', SEEN), "examples")
+    spent = count_as_time(monkeypatch, crops.Tiles, "put", lambda *_: 1)
+    assert facetimes.face_time(task).seconds == pytest.approx(3 * (90 + 48))
+    assert len(spent) < 3 * (90 + 48)  # those of a few pictures
+
+
+def test_pictures_that_were_looked_at_take_nothing(spec, pictures, monkeypatch):
+    pictures(299)
+    (task,) = dear_tasks(spec('layers: ["3"]', SEEN), "examples")
+    whole, told = facetimes.face_time(task), []
+    monkeypatch.setattr("generator.picturing.heed", lambda _: told.append(1) or (interrupt() if len(told) > 3 else None))
+    monkeypatch.setattr(examples, "collect_examples", partial(examples.collect_examples, every=64))
+    with pytest.raises(KeyboardInterrupt):
+        picture(task)
+    left, each = facetimes.face_time(task), timed(task)[2]
+    assert (whole.begun, left.begun) == (False, True)
+    assert whole.seconds - left.seconds == pytest.approx(3 * each)  # it was told of none, then of each batch
+
+
+def test_what_is_kept_of_faces_that_take_long_is_not_counted(spec, pictures, tmp_path, capsys):
+    pictures(20)
+    loaded = spec('layers: ["3"]', BOTH)
+    before, _ = forecast(loaded, ALONE, QUIET)
+    assert (before.kept, before.at_most) == ((), False)
+    assert min(before.longest, before.threaded) > 0
+    build(loaded, tmp_path / "site", QUIET)
+    after, _ = forecast(loaded, ALONE, QUIET)
+    assert after.kept == ("feature visualizations", "dataset examples")
+    assert (after.longest, after.threaded) == (0, 0)
+    _, out, _ = run(capsys, str(loaded._path), "-j", "1", "-q")
+    assert "# the seconds are without what is kept of its feature visualizations and dataset examples\n" in out
+
+
+def test_of_many_steps_it_says_that_it_may_be_fewer(spec, capsys):
+    path = str(spec('layers: ["0"]', "faces: {visualization: {kind: make, size: 16, steps: 96}}\n")._path)
+    _, out, _ = run(capsys, path, "-j", "1", "-q")
+    assert "# the seconds are at most, as feature visualizations may end before their last step\n" in out
+    _, out, _ = run(capsys, path, "-j", "1", "--json")
+    assert (json.loads(out)["site"]["at_most"], json.loads(out)["site"]["kept"]) == (True, [])
+
+
+def test_faces_that_take_long_are_timed_once(spec, pictures, monkeypatch):
+    pictures(20)
+    first, _ = forecast(spec('layers: ["3"]', BOTH), ALONE, QUIET)
+    monkeypatch.setattr("generator.survey.opened_once", lambda *_: pytest.fail("opened the model"))
+    monkeypatch.setattr(visualize, "climb", lambda *_: pytest.fail("made images"))
+    monkeypatch.setattr(examples, "count_batch", lambda *_: pytest.fail("looked at pictures"))
+    again, _ = forecast(spec('layers: ["3"]', f"{BOTH}description: Other words.\n"), ALONE, QUIET)
+    assert (again.longest, again.threaded) == (first.longest, first.threaded)
+
+
+@pytest.mark.parametrize(
+    ("model", "faces", "error", "words"),
+    [
+        ("", "images: nowhere", SpecError, "faces.images: found 'nowhere', expected a file or folder that is there"),
+        ("", "images: planned_net.py", ImagesError, "is neither a folder nor a zip that can be read"),
+        ("", "images: pictures", ImagesError, "none of 1 pictures can be used; broken.png"),
+        ("arguments: {channels: 5}", "visualization: make", ModelError, r"^net: 0: its model reads 5 channels"),
+        ("", "layers: {nothing: none}", SpecError, "found 'nothing', expected one of the chosen layers"),
+    ],
+)
+def test_a_mistake_is_told_as_the_build_tells_it(spec, pictures, tmp_path, model, faces, error, words):
+    pictures(0)
+    loaded = spec(f'layers: ["0", "3"]\n{model}', f"faces: {{{faces}}}\n")
+    with pytest.raises(error, match=words) as before:
+        forecast(loaded, ALONE, QUIET)
+    with pytest.raises(error) as after:
+        build(loaded, tmp_path / "site", QUIET)
+    assert str(before.value) == str(after.value)
 
 
 def test_two_models_are_told_apart_and_together(spec, tmp_path):
@@ -225,7 +406,7 @@ def test_windows_show_the_sample_s_own_numbers_and_take_no_memory(shape, neurons
 
 # -- budget and hosts -----------------------------------------------------------------------------------------------------
 
-SITE = Forecast("", 3, 40, 900, 50, 19_999, 2 * 10**9, 30 * 10**6, 200, "net/3", 1000.0, 3.0, 10**8, 5 * 10**8, 2 * 10**8, "")
+SITE = Forecast("", 3, 40, 900, 50, 19_999, 2 * 10**9, 30 * 10**6, 200, "net/3", 1000.0, 3.0, 10**8, 5 * 10**8, 2 * 10**8)
 
 
 def test_every_limit_that_is_exceeded_is_told_with_its_place(spec):
@@ -265,6 +446,15 @@ def test_more_processes_take_less_time_and_more_memory():
     assert seconds_with(SITE, 1, 4) < seconds_with(SITE, 1, 2) < seconds_with(SITE, 1, 1)
     assert memory_with(SITE, 1) < memory_with(SITE, 2)
     assert memory_with(SITE._replace(own=0), 2) == 0  # not known
+
+
+def test_a_layer_of_visualizations_is_made_by_one_process_and_pictures_are_looked_at_by_all_processors(monkeypatch):
+    monkeypatch.setattr("generator.forecasting.forecast.processors", lambda: 4)
+    site = SITE._replace(opening=0.0)
+    assert seconds_with(site._replace(longest=400.0), 1, 2) == seconds_with(site, 1, 2) == 501.0
+    assert seconds_with(site._replace(longest=400.0), 1, 10) == 401.0
+    assert seconds_with(site._replace(threaded=200.0), 1, 1) == 1 + 800 + 50
+    assert seconds_with(site._replace(threaded=200.0), 1, 10) == seconds_with(site, 1, 10) == 101.0
 
 
 # -- the command ----------------------------------------------------------------------------------------------------------

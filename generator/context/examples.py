@@ -98,9 +98,14 @@ def collect_examples(
     run = open_run(subject, addresses, images, options or ExampleOptions(), folder, threads or processors())
     with quiet_pillow(), one_thread_each():
         tally, refused = count_all(run, every, on_images)
-        if len(refused) == len(images.names):
-            raise ImagesError(f"none of {len(refused):,} pictures can be used; {refused[0][0]} {refused[0][1]}")
+        hold_some(images, refused)
         return cut_all(run, tally, [*images.refused, *refused], source or Source())
+
+
+def hold_some(images: Images, refused: Sequence[tuple[str, str]]) -> None:
+    """Raises ImagesError where none of the pictures is left."""
+    if len(refused) == len(images.names):
+        raise ImagesError(f"none of {len(refused):,} pictures can be used; {refused[0][0]} {refused[0][1]}")
 
 
 # -- what a run needs -----------------------------------------------------------------------------------------------------
@@ -279,13 +284,18 @@ class Sheet:
 def cut_all(run: Run, tally: Tally, refused: list[tuple[str, str]], source: Source) -> dict[str, Examples]:
     """The record of every layer, with the tiles of all the pictures that are shown."""
     sheets = layer_sheets(run, tally)
-    path = None if run.folder is None else run.folder / f"{run.key}.tiles"
     remarks: dict[int, str] = {}
-    with crops.Tiles([(*sheet.numbers.shape, *sheet.size, 3) for sheet in sheets], path) as tiles:
+    with room_for(run, sheets) as tiles:
         for number, note in in_order(lambda job: cut_picture(run, sheets, tiles, job), jobs_of(sheets), run.threads):
             remarks |= {number: note} if note else {}
         cut = zip(sheets, tiles.finished(), strict=True)
     return {sheet.address: record(run, tally, sheet, own, refused, remarks, source) for sheet, own in cut}
+
+
+def room_for(run: Run, sheets: list[Sheet]) -> crops.Tiles:
+    """Where the tiles of all layers are put."""
+    path = None if run.folder is None else run.folder / f"{run.key}.tiles"
+    return crops.Tiles([(*sheet.numbers.shape, *sheet.size, 3) for sheet in sheets], path)
 
 
 def layer_sheets(run: Run, tally: Tally) -> list[Sheet]:

@@ -12,6 +12,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -92,8 +93,7 @@ def visualize(
     options = options or Options()
     studio = open_studio(subject, address, options)
     parts = []
-    for batch in batches(units, together(studio)):
-        key = key_of(ingredients(subject, studio, address, batch))
+    for key, batch in keyed_batches(subject, studio, address, units):
         part = read_kept(folder, key, ARRAYS)
         if part is None:
             part = ascend(studio, batch)
@@ -178,6 +178,12 @@ def batches(units: Sequence[int], count: int) -> Iterator[list[int]]:
         yield [int(unit) for unit in units[start : start + count]]
 
 
+def keyed_batches(subject: Subject, studio: Studio, address: str, units: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
+    """The units as they are worked on, each batch with the key that its images are kept under."""
+    for batch in batches(units, together(studio)):
+        yield key_of(ingredients(subject, studio, address, batch)), batch
+
+
 def ingredients(subject: Subject, studio: Studio, address: str, units: list[int]) -> dict[str, object]:
     """Everything that a batch of images depends on."""
     return {
@@ -198,6 +204,20 @@ def ingredients(subject: Subject, studio: Studio, address: str, units: list[int]
 
 def ascend(studio: Studio, units: list[int]) -> dict[str, np.ndarray]:
     """The images of one batch of neurons, what the neurons say of them, and notes; see ARRAYS."""
+    *_, last = climb(studio, units)
+    return developed(studio, last)
+
+
+class Climb(NamedTuple):
+    """How far a batch has come."""
+
+    coefficients: Tensor  # [image, ...] of the images
+    chosen: Tensor  # [image]: the neuron of each
+    moved: Tensor  # [image]: how much the coefficients were asked to change so far
+
+
+def climb(studio: Studio, units: list[int]) -> Iterator[Climb]:
+    """Where a batch of neurons begins, and where it stands after each of its steps: the same tensors, changed in place."""
     options, count = studio.options, studio.options.images
     generator = torch.Generator().manual_seed(options.seed)
     first = torch.stack([first_coefficients(studio.channels, studio.size, generator) for _ in range(count)])
@@ -206,6 +226,7 @@ def ascend(studio: Studio, units: list[int]) -> dict[str, np.ndarray]:
     chosen = torch.tensor(units, device=studio.device).repeat_interleave(count)
     history: list[Tensor] = []
     moved = torch.zeros(len(chosen), device=studio.device)
+    yield Climb(coefficients.detach(), chosen, moved)
     for step in range(options.steps):
         turn = draw_turn(studio.size, generator, options.jitter, options.scale, options.rotation)
         leak = options.leak * max(0.0, 1 - 1.5 * step / options.steps)
@@ -215,9 +236,9 @@ def ascend(studio: Studio, units: list[int]) -> dict[str, np.ndarray]:
         moved += even_out(coefficients)
         adam.step()
         history.append(gain.detach())
+        yield Climb(coefficients.detach(), chosen, moved)
         if stalled(history, options.stop):
             break
-    return developed(studio, coefficients.detach(), chosen, moved)
 
 
 def judge(studio: Studio, images: Tensor, chosen: Tensor, leak: float) -> tuple[Tensor, Tensor]:
@@ -251,14 +272,14 @@ def stalled(history: list[Tensor], stop: float) -> bool:
     return bool(torch.nanmedian((newer - older) / newer.abs().clamp(min=1e-12)) < stop)
 
 
-def developed(studio: Studio, coefficients: Tensor, chosen: Tensor, moved: Tensor) -> dict[str, np.ndarray]:
+def developed(studio: Studio, end: Climb) -> dict[str, np.ndarray]:
     """Images in 256 steps, and the channel means of the neurons for just these."""
     with torch.no_grad():
-        images = (255 * to_images(coefficients, studio.size)).round()
+        images = (255 * to_images(end.coefficients, studio.size)).round()
         after = channel_means(studio.see(images / 255)[1])
-    rows = torch.arange(len(chosen), device=chosen.device)
-    activations = after[rows, chosen].cpu().numpy()
-    notes = [note_on(*each, studio) for each in zip(activations, moved.tolist(), strict=True)]
+    rows = torch.arange(len(end.chosen), device=end.chosen.device)
+    activations = after[rows, end.chosen].cpu().numpy()
+    notes = [note_on(*each, studio) for each in zip(activations, end.moved.tolist(), strict=True)]
     pixels = images.to(torch.uint8).movedim(1, -1).expand(-1, -1, -1, 3).cpu().numpy()
     return {"images": pixels, "activations": activations.astype(np.float32), "notes": np.array(notes)}
 

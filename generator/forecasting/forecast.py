@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import replace
+from math import ceil
 from typing import Any, NamedTuple
 
 from generator.addresses import FLAT, folder, neuron_folder
 from generator.build import atlas_facts, layer_task, places_in, store_of
+from generator.facespec import NONE
+from generator.forecasting.facetimes import FaceTimes, face_times
 from generator.forecasting.measuring import Measured, MeasureTask, bytes_of
 from generator.forecasting.sampling import Sampled, SampleStore, SampleTask, sample_sizes
 from generator.forecasting.standins import Known, stand_ins
 from generator.inputs import site_inputs
-from generator.keeping.files import Digests
+from generator.keeping.files import Digests, stamp_of
 from generator.keeping.store import Store, key_of
 from generator.look import Look, Renderer, look_of
 from generator.pages.common import ModelContext, places_of
-from generator.picturing import face_tasks
+from generator.picturing import STATE, FaceTask, face_tasks
 from generator.plans import planned
 from generator.progress import Progress
 from generator.records import AtlasFacts, LayerFacts, ModelFacts
 from generator.render import count_files, count_pages, model_files, root_files
 from generator.spec import Spec
-from generator.workers import Workers
+from generator.workers import Workers, processors
 
 CHEAP = ("pixels", "pushes", "given")  # fields of LayerFacts that are worked out for good, with all of their neurons
-DEAR = {"looks": "feature visualizations", "examples": "dataset examples"}  # and those that take long
 WRITING = 1e-4  # seconds of processor time to write a file and to see whether it has changed
 
 
@@ -49,7 +51,12 @@ class Forecast(NamedTuple):
     weights: int  # bytes of the weights of the layer that has most
     own: int  # bytes of memory of a process with the model open, 0 where the system does not tell
     shared: int  # bytes that such processes share
-    untimed: str  # faces that are not made yet and whose time nobody knows, '' for none
+    faces: int = 0  # bytes of all faces of a neuron that has a page, on average
+    face_budget: int = 0  # what they may be; 0 for the site, whose models may differ
+    threaded: float = 0.0  # of `seconds`, those that all processors share, however many processes there are
+    longest: float = 0.0  # of `seconds`, those that no number of processes makes fewer
+    at_most: bool = False  # whether they may well be less: visualizations that end before their last step
+    kept: tuple[str, ...] = ()  # faces of which something is kept, whose time is not among them, in words
 
 
 def forecast(spec: Spec, workers: Workers, progress: Progress) -> tuple[Forecast, tuple[Forecast, ...]]:
@@ -60,13 +67,20 @@ def forecast(spec: Spec, workers: Workers, progress: Progress) -> tuple[Forecast
     """
     look, store = look_of(spec), store_of(spec)
     digests = Digests(store.folder / "files.json")
-    key = key_of(what="forecast", of=site_inputs(spec, look, "", digests))
+    key = key_of(what="forecast", of=site_inputs(spec, look, "", digests), kept=_begun(spec, store))
     if not store.has(key):
         store.begin()
         store.put(key, _Forecasting(spec, look, store, digests, workers, progress).out())
         digests.save()
     whole, *models = (Forecast(*each) for each in store.get(key, trusted=True))
     return whole, tuple(models)
+
+
+def _begun(spec: Spec, store: Store) -> str:
+    """What tells how far the faces are that take long; '' where the spec asks for none."""
+    every = [spec.faces_of(model) for model in spec.models]
+    dear = any(faces.visualization.kind == "make" or faces.images.path != NONE for faces in every)
+    return stamp_of(store.folder / STATE) if dear else ""
 
 
 FIRST = 80 * 10**6  # bytes of memory of the process that hands out the work
@@ -80,7 +94,8 @@ def seconds_with(site: Forecast, models: int, jobs: int) -> float:
     One process opens a model that stays open; of several, one surveys it and then each opens it for itself.
     """
     openings = 1 if jobs == 1 and models == 1 else 1 + jobs
-    return BEGINNING + (site.seconds + openings * site.opening) / jobs
+    shared = (site.seconds - site.threaded + openings * site.opening) / jobs
+    return BEGINNING + max(shared, site.longest) + site.threaded / max(jobs, processors())
 
 
 def memory_with(site: Forecast, jobs: int) -> int:
@@ -94,6 +109,7 @@ class _Forecasting:
     def __init__(self, spec: Spec, look: Look, store: Store, digests: Digests, workers: Workers, progress: Progress) -> None:
         self.spec, self.look, self.store, self.workers, self.progress = spec, look, store, workers, progress
         self.models = planned(spec, store, digests, workers, progress)
+        spec.check_faces({each.plan.name: [one.layer.address for one in each.plan.layers] for each in self.models})
         self.atlas = atlas_facts(spec, places_in(self.models))
 
     def out(self) -> tuple[tuple[Any, ...], ...]:
@@ -107,16 +123,16 @@ class _Forecasting:
         parts = [self._of_model(*each, renderer) for each in zip(known, measured, contexts, for_faces, strict=True)]
         return tuple(tuple(each) for each in (self._of_all(atlas, parts, contexts, renderer), *parts))
 
-    def _known(self) -> tuple[list[tuple[Known, ...]], list[float]]:
-        """What is known of every layer of every model, and the seconds that the faces of each model took."""
-        samples, faces, seconds = self._samples(), *self._faces()
+    def _known(self) -> tuple[list[tuple[Known, ...]], list[FaceTimes]]:
+        """What is known of every layer of every model, and what the faces of each model take."""
+        samples, faces, times = self._samples(), *self._faces()
         known = []
         for number, model in enumerate(self.models):
             wanted = self.spec.faces_of(model.spec)
             addresses = [one.layer.address for one in model.plan.layers]
             layers = zip(samples[number], model.chosen, addresses, strict=True)
             known.append(tuple(Known(one, units, wanted.of(at), tuple(faces[number, at]), wanted) for one, units, at in layers))
-        return known, seconds
+        return known, times
 
     def _samples(self) -> list[tuple[Sampled, ...]]:
         """The samples of every layer of every model."""
@@ -128,8 +144,8 @@ class _Forecasting:
         ]
         return self._by_model(self._each("samples", "generator.forecasting.sampling:sample", tasks))
 
-    def _faces(self) -> tuple[dict[tuple[int, str], list[tuple[str, str]]], list[float]]:
-        """(field, key) of the faces that cost little, by model and layer, made for good; seconds by model."""
+    def _faces(self) -> tuple[dict[tuple[int, str], list[tuple[str, str]]], list[FaceTimes]]:
+        """(field, key) of the faces, by model and layer, made for good where they cost little; what they take, by model."""
         every = [
             (number, task) for number, model in enumerate(self.models) for task in face_tasks(self.spec, model, self.store)
         ]
@@ -141,11 +157,25 @@ class _Forecasting:
             seconds[number] += spent
             for one in task.wanted:
                 found[number, one.address].append((task.field, one.key))
-        for number, task in every:
-            for one in task.wanted if task.field not in CHEAP else ():
-                made = self.store.has(one.key)
-                found[number, one.address].append((task.field, one.key if made else ""))
-        return found, seconds
+        dear = [(number, task) for number, task in every if task.wanted and task.field not in CHEAP]
+        made = {one.key for _, task in dear for one in task.wanted if self.store.has(one.key)}
+        for number, task in dear:
+            for one in task.wanted:
+                found[number, one.address].append((task.field, one.key if one.key in made else ""))
+        times = self._dear(dear, made)
+        return found, [one._replace(seconds=one.seconds + spent) for one, spent in zip(times, seconds, strict=True)]
+
+    def _dear(self, every: Sequence[tuple[int, FaceTask]], made: Collection[str]) -> list[FaceTimes]:
+        """What the faces that take long will take, by model; `made`: keys of those that are there."""
+        due = [(number, left) for number, task in every if (left := _without(task, made)).wanted]
+        tasks = [task for _, task in due]
+        took = self._each("sample faces", "generator.forecasting.facetimes:face_time", tasks) if tasks else []
+        times = []
+        for place in range(len(self.models)):
+            own = [(task, spent) for (number, task), spent in zip(due, took, strict=True) if number == place]
+            kept = {task.field for number, task in every if number == place and _without(task, made) != task}
+            times.append(face_times(own, kept))
+        return times
 
     def _measured(self, known: Sequence[tuple[Known, ...]], contexts: Sequence[ModelContext]) -> list[tuple[Measured, ...]]:
         """What the files of every layer of every model take."""
@@ -172,7 +202,7 @@ class _Forecasting:
         return [tuple(next(rest) for _ in model.plan.layers) for model in self.models]
 
     def _of_model(
-        self, known: Sequence[Known], measured: Sequence[Measured], context: ModelContext, for_faces: float, renderer: Renderer
+        self, known: Sequence[Known], measured: Sequence[Measured], context: ModelContext, faces: FaceTimes, renderer: Renderer
     ) -> Forecast:
         model, own = context.model, list(model_files(context, renderer))
         bare = replace(self.atlas, families=(), notes=())
@@ -190,15 +220,20 @@ class _Forecasting:
             pages=count_pages(alone) - count_pages(none),
             files=count_files(alone) - count_files(none),
             bytes=round(bytes_of(own, self.atlas.site_url) + sum(one.bytes for one in measured)),
+            faces=ceil(sum(one.faces for one in measured) / max(1, sum(len(facts.chosen) for facts in model.layers))),
             largest=round(max(one.largest for one in measured)),
             widest=widest,
             where=f"{context.folder}{where}",
-            seconds=sum(one.seconds for one in measured) + sum(map(_analysis, samples, model.layers)) + for_faces,
+            seconds=sum(one.seconds for one in measured) + sum(map(_analysis, samples, model.layers)) + faces.seconds,
             opening=max(one.opening.seconds for one in samples),
             weights=_weights(model),
             own=max(one.opening.own for one in samples),
             shared=max(one.opening.shared for one in samples),
-            untimed=_untimed(known),
+            face_budget=max(one.asked.bytes for one in known),
+            threaded=faces.threaded,
+            longest=faces.longest,
+            at_most=faces.at_most,
+            kept=faces.kept,
         )
 
     def _of_all(
@@ -215,6 +250,7 @@ class _Forecasting:
             pages=count_pages(atlas),
             files=files,
             bytes=bytes_of(root, self.atlas.site_url) + sum(one.bytes for one in parts),
+            faces=ceil(sum(one.faces * one.neurons for one in parts) / max(1, sum(one.neurons for one in parts))),
             largest=max([len(file.content) for file in root] + [one.largest for one in parts]),
             widest=widest,
             where=where,
@@ -223,8 +259,16 @@ class _Forecasting:
             weights=max(one.weights for one in parts),
             own=max(one.own for one in parts),
             shared=max(one.shared for one in parts),
-            untimed=max((one.untimed for one in parts), key=len),
+            threaded=sum(one.threaded for one in parts),
+            longest=max(one.longest for one in parts),
+            at_most=any(one.at_most for one in parts),
+            kept=tuple(dict.fromkeys(word for one in parts for word in one.kept)),
         )
+
+
+def _without(task: FaceTask, made: Collection[str]) -> FaceTask:
+    """A task without the results under some keys."""
+    return replace(task, wanted=tuple(one for one in task.wanted if one.key not in made))
 
 
 def _analysis(found: Sampled, facts: LayerFacts) -> float:
@@ -235,12 +279,6 @@ def _analysis(found: Sampled, facts: LayerFacts) -> float:
         return most.seconds
     step = max(0.0, most.seconds - least.seconds) / (large - small)
     return least.seconds + step * (facts.layer.neurons - small)
-
-
-def _untimed(known: Sequence[Known]) -> str:
-    """The faces that are not made yet and take long, in words."""
-    fields = {name for one in known for name, key in one.faces if not key}
-    return " and ".join(word for name, word in DEAR.items() if name in fields)
 
 
 def _weights(model: ModelFacts) -> int:
