@@ -18,8 +18,8 @@ The stages, in order; each hands the next one frozen records (`records`), numpy 
    as there are, on a `cluster` too; `facts` puts together what is kept.
 7. `pages` turns the facts into what each page says, in words, `pictures`, `sheets` of them and `photos`, under `addresses`
    that stay.
-8. `render` fills the templates with it, one layer at a time, in our `look` or the user's; `parts` says which are due, and
-   `rendering` does one.
+8. `render` fills the templates with it, one layer at a time, in our `look` or the user's; `parts` says which are due, by what
+   each has `shown`, and `rendering` does one.
 9. `site` writes the files beside the target and swaps them in whole.
 
 `publishing` serves a site while its sources change, checks it whole, and makes what hosts ask for. `taking` reads a built site

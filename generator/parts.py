@@ -1,4 +1,10 @@
-"""The parts of a site, each with a key of everything its bytes depend on: what has the key it had is not rendered again."""
+"""The parts of a site, each with a key of everything its files show: what has the key it had is not rendered again.
+
+The pages of a layer and its neurons are a part, and each page of a pair of layers is one: what changes in one layer is on a few
+pages of others.
+
+The budget of faces is in none of the keys: a part tells with which budgets it would be the same (`keeping.history.Pictured`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from generator.addresses import folder
+from generator.addresses import folder, pair_file
 from generator.authored.prose import Places
 from generator.facts import places_of_results
 from generator.inputs import look_inputs
@@ -15,10 +21,12 @@ from generator.keeping.files import Digests
 from generator.keeping.packing import pack
 from generator.keeping.store import Store, key_of
 from generator.look import Look
-from generator.records import AtlasFacts, Family, LayerKeys, Results
+from generator.records import AtlasFacts, Results
 from generator.rendering import ROOT, PartTask
+from generator.shown import Shown
 
 SITEMAP = "sitemap"  # the part that lists the pages of all others
+Common = tuple[str, Places]  # what parts about the same models have in common: a digest of it, what notes may link to
 
 
 @dataclass(frozen=True)
@@ -38,17 +46,28 @@ class Parts:
             name, common = folder(one.plan.name), self._common((one,))
             yield self._task(name, -1, (one,), self._model_key(one), common)
             for place, plan in enumerate(one.plan.layers):
-                yield self._task(f"{name}/{folder(plan.layer.address)}", place, (one,), self._layer_key(one, place), common)
+                own = f"{name}/{folder(plan.layer.address)}"
+                yield self._task(own, place, (one,), self._layer_key(one, place), common)
+                yield from self._pair_tasks(own, place, one, common)
 
-    def _common(self, models: tuple[Results, ...]) -> tuple[str, Places]:
+    def _pair_tasks(self, layer: str, place: int, one: Results, common: Common) -> Iterator[PartTask]:
+        """The parts that are pages of pairs, of one layer with each that it reads."""
+        shown = self._shown[one.plan.name]
+        for number, pair in enumerate(shown.weights[place].weights):
+            key = key_of(frame=self._frame, pair=shown.pair(place, number))
+            yield replace(self._task(f"{layer}/{pair_file(pair.source)}", place, (one,), key, common), pair=number)
+
+    def _common(self, models: tuple[Results, ...]) -> Common:
         """What parts about the same models have in common: made once, for there are many of them."""
         shared = key_of(
-            frame=self._frame, models=[self._keys(one) for one in models], text=pack((self.atlas.families, self.atlas.notes))[0]
+            frame=self._frame,
+            models=[_made_of(one) for one in models],
+            text=pack((self.atlas.families, self.atlas.notes))[0],
         )
         noted = any(note.model == one.plan.name for one in models for note in self.atlas.notes)
         return shared, self._all_places if noted or len(models) > 1 else self._places(models)
 
-    def _task(self, name: str, place: int, models: tuple[Results, ...], key: str, common: tuple[str, Places]) -> PartTask:
+    def _task(self, name: str, place: int, models: tuple[Results, ...], key: str, common: Common) -> PartTask:
         return PartTask(name, place, self.atlas, models, *common, self.look, self.store.folder, self.store.address, "", key, ())
 
     @cached_property
@@ -74,66 +93,36 @@ class Parts:
         )
 
     @cached_property
-    def _root_key(self) -> str:
-        words, _ = pack((self.atlas.families, self.atlas.notes))
-        return key_of(frame=self._frame, models=[self._keys(one) for one in self.results], words=words)
-
-    def _model_key(self, one: Results) -> str:
-        return key_of(frame=self._frame, model=self._keys(one), outline=self._outlines[one.plan.name], words=self._words(one))
-
-    def _layer_key(self, one: Results, place: int) -> str:
-        """Of a layer: itself and its neighbours, with an outline of all others, which it may link to and show faces of."""
-        plan = one.plan.layers[place]
-        address = plan.layer.address
-        near = {address, *plan.outside, *plan.inside}
-        near |= {each.layer.address for each in one.plan.layers if address in (*each.outside, *each.inside)}
-        return key_of(
-            frame=self._frame,
-            place=place,
-            layers=[self._key(keys) for keys in one.keys if keys.address in near],
-            outline=self._outlines[one.plan.name],
-            words=self._words(one, address),
-        )
+    def _shown(self) -> dict[str, Shown]:
+        return {one.plan.name: Shown(one, self.atlas, self.store) for one in self.results}
 
     @cached_property
-    def _outlines(self) -> dict[str, str]:
-        return {one.plan.name: self._outline(one) for one in self.results}
+    def _root_key(self) -> str:
+        """Of models their layers and faces; the pages of families also show connections of the layers they have members in."""
+        families = self.atlas.families
+        layers = {name: [each.layer for one in families for each in one.members if each.model == name] for name in self._shown}
+        return key_of(
+            frame=self._frame,
+            models=[one.outline() for one in self._shown.values()],
+            families=pack(families)[0],
+            connections=[one.connections(layers[name]) for name, one in self._shown.items()],
+        )
 
-    def _outline(self, one: Results) -> str:
-        """What any page of a model may say of any of its layers: names, sizes, which neurons have pages, the size of faces."""
-        plan = one.plan
-        layers = [
-            (pack(each.layer)[0], each.labels, units.tolist(), self._faces(keys))
-            for each, units, keys in zip(plan.layers, one.chosen, one.keys, strict=True)
-        ]
-        given = replace(plan.provenance, sha256="")  # told on the model's own page alone
-        return key_of(name=plan.name, provenance=pack(given)[0], shape=plan.input_shape, layers=layers)
+    def _model_key(self, one: Results) -> str:
+        return key_of(frame=self._frame, model=self._shown[one.plan.name].whole())
 
-    def _faces(self, keys: LayerKeys) -> list[object]:
-        """The shapes of all that is pictured of a layer."""
-        found: list[object] = []
-        for name, key in keys.facts:
-            _, arrays = pack(self.store.get(key, trusted=True))
-            found.append((name, [each.shape for each in arrays]))
-        return found
+    def _layer_key(self, one: Results, place: int) -> str:
+        name, address = one.plan.name, one.plan.layers[place].layer.address
+        notes = tuple(note for note in self.atlas.notes if note.model == name and note.layer == address)
+        linked = self._linked if notes else None
+        return key_of(frame=self._frame, layer=self._shown[name].layer(place), notes=pack(notes)[0], linked=linked)
 
-    def _keys(self, one: Results) -> list[object]:
-        """Everything that pages say of a model, as keys."""
-        chosen = [units.tolist() for units in one.chosen]
-        return [pack(one.plan)[0], chosen, [self._key(keys) for keys in one.keys]]
-
-    def _key(self, keys: LayerKeys) -> object:
-        """What is said of a layer, as keys; what there is nothing of is the same whatever there is nothing of it for."""
-        there = ((name, key if self.store.get(key, trusted=True) is not None else "") for name, key in keys.facts)
-        return pack(replace(keys, facts=tuple(there)))[0]
-
-    def _words(self, one: Results, address: str = "") -> list[object]:
-        """What the user says of a model's neurons: the members of families, and the notes on one layer or on all."""
-        name = one.plan.name
-        members = [_members(family, name) for family in self.atlas.families]
-        notes = [note for note in self.atlas.notes if note.model == name and address in ("", note.layer)]
-        return [members, pack(tuple(notes))[0], self._outlines if notes else None]  # a note may link to any layer
+    @cached_property
+    def _linked(self) -> list[object]:
+        """What a note may link to: any neuron of any model."""
+        return [(name, one.views(one.addresses)) for name, one in self._shown.items()]
 
 
-def _members(family: Family, model: str) -> list[object]:
-    return [family.name, *((each.layer, each.units) for each in family.members if each.model == model)]
+def _made_of(one: Results) -> list[object]:
+    """A model as the keys of its results."""
+    return [pack(one.plan)[0], [units.tolist() for units in one.chosen], one.orders, one.face_budget, pack(one.keys)[0]]

@@ -16,7 +16,8 @@ from generator.look import OURS, Look, Renderer, static_files
 from generator.pages.alias import alias_pages, aliased, count_aliases
 from generator.pages.card import card, card_line
 from generator.pages.common import Common, Link, ModelContext, absolute
-from generator.pages.facefiles import count_face_files, face_files, first_tiles
+from generator.pages.facebudget import Drawn, fitted_faces
+from generator.pages.facefiles import count_face_files, first_tiles
 from generator.pages.faces import layer_faces, switch_of
 from generator.pages.families import families_page
 from generator.pages.family import family_pages
@@ -29,8 +30,7 @@ from generator.pages.neuron import NeuronPages
 from generator.pages.oembed import count_oembed, oembed_files
 from generator.pages.pair import PairPages
 from generator.pages.twin import layer_json
-from generator.pages.views import face_grid, face_tiles, faces_rules
-from generator.pictures import sprite, sprite_png
+from generator.pages.views import face_grid, faces_rules
 from generator.publishing.sitemap import count_sitemaps, sitemaps
 from generator.records import AtlasFacts, ModelFacts
 from generator.site import NO_JEKYLL
@@ -64,7 +64,7 @@ def _parts(contexts: Sequence[ModelContext], renderer: Renderer) -> Iterator[Fil
     for context in contexts:
         yield from model_files(context, renderer)
         for place in range(len(context.model.layers)):
-            yield from layer_files(context, place, renderer)
+            yield from layer_files(context, place, renderer, faces_of(context, place))
 
 
 def root_files(contexts: Sequence[ModelContext], renderer: Renderer) -> Iterator[File]:
@@ -144,44 +144,51 @@ def model_files(context: ModelContext, renderer: Renderer) -> Iterator[File]:
         yield File(f"{context.folder}/{path}", renderer.html("alias.html", page=page))
 
 
-def layer_files(context: ModelContext, place: int, renderer: Renderer) -> Iterator[File]:
-    """The files of one layer of a model."""
-    yield from own_files(context, place, renderer)
+def layer_files(context: ModelContext, place: int, renderer: Renderer, faces: Drawn) -> Iterator[File]:
+    """The files of one layer of a model, `faces` among them."""
+    yield from own_files(context, place, renderer, faces)
     yield from pair_files(context, place, renderer)
 
 
-def own_files(context: ModelContext, place: int, renderer: Renderer) -> Iterator[File]:
-    """The files of one layer but those of its pairs with the layers it reads."""
-    for path, content in _own_files(renderer, context, place):
+def faces_of(context: ModelContext, place: int) -> Drawn:
+    """The faces of one layer of a model, within their budget if they can be."""
+    facts = context.model.layers[place]
+    return fitted_faces(facts, context.views[facts.layer.address])
+
+
+def own_files(context: ModelContext, place: int, renderer: Renderer, faces: Drawn) -> Iterator[File]:
+    """The files of one layer, `faces` among them, but those of its pairs with the layers it reads."""
+    for path, content in _own_files(renderer, context, place, faces):
         yield File(f"{context.folder}/{path}", content, listed=path.endswith(".html"))
 
 
-def pair_files(context: ModelContext, place: int, renderer: Renderer) -> Iterator[File]:
-    """For each layer that a layer reads: the page of the two, and the picture on it."""
-    for page_path, page, picture_path, picture in PairPages(context, place).files():
+def pair_files(context: ModelContext, place: int, renderer: Renderer, numbers: Sequence[int] | None = None) -> Iterator[File]:
+    """For each layer that a layer reads: the page of the two, and the picture on it; for the pairs with these numbers alone
+    where they are given.
+    """
+    pairs = PairPages(context, place)
+    for number in range(len(pairs.facts.reads)) if numbers is None else numbers:
+        page_path, page, picture_path, picture = pairs.files(number)
         yield _page(f"{context.folder}/{page_path}", renderer.html("pair.html", page=page))
         yield File(f"{context.folder}/{picture_path}", picture)
 
 
-def _own_files(renderer: Renderer, context: ModelContext, place: int) -> Iterator[tuple[str, bytes]]:
+def _own_files(renderer: Renderer, context: ModelContext, place: int, faces: Drawn) -> Iterator[tuple[str, bytes]]:
     """The files of one layer but those of its pairs, from its model's folder."""
     facts = context.model.layers[place]
     view = context.views[facts.layer.address]
     yield f"{view.folder}/index.html", renderer.html("layer.html", page=layer_page(context, place))
-    tiles = face_tiles(facts)
-    if tiles is not None:
-        yield f"{view.folder}/faces.png", sprite_png(sprite(tiles)[0])
-        if context.atlas.site_url:  # whoever shows a card fetches it by its absolute address
-            yield f"{view.folder}/{CARD}", card(first_tiles(facts), facts.layer.address, card_line(facts, context.model.name))
-    yield from face_files(facts, view)
+    yield from faces.files
+    if context.atlas.site_url and face_grid(facts):  # whoever shows a card fetches it by its absolute address
+        yield f"{view.folder}/{CARD}", card(first_tiles(facts), facts.layer.address, card_line(facts, context.model.name))
     yield f"{view.folder}/layer.json", layer_json(context.model, facts)
-    yield from _neuron_files(renderer, context, place) if len(facts.chosen) else ()
+    yield from _neuron_files(renderer, context, place, faces) if len(facts.chosen) else ()
     yield from oembed_files(context, facts)
 
 
-def _neuron_files(renderer: Renderer, context: ModelContext, place: int) -> Iterator[tuple[str, bytes]]:
+def _neuron_files(renderer: Renderer, context: ModelContext, place: int, faces: Drawn) -> Iterator[tuple[str, bytes]]:
     """The pages of a layer's neurons, or the one page on which they stand."""
-    neurons = NeuronPages(context, place)
+    neurons = NeuronPages(context, place, faces)
     if not context.atlas.per_layer:
         for unit, page in neurons.pages():
             yield neurons.view.page(unit), renderer.html("neuron.html", page=page)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,13 +11,13 @@ import numpy as np
 
 from generator.authored.prose import Places
 from generator.facts import model_facts
-from generator.keeping.history import Written
+from generator.keeping.history import NOTHING, Pictured, Written
 from generator.keeping.store import Store
 from generator.keeping.tensors import let_go
 from generator.look import Look, Renderer
 from generator.pages.common import ModelContext
 from generator.records import AtlasFacts, Results
-from generator.render import File, layer_files, model_files, root_files
+from generator.render import File, faces_of, model_files, own_files, pair_files, root_files
 from generator.site import put_file
 
 ROOT = "."  # the name of the root among the parts of a site
@@ -37,8 +37,9 @@ class PartTask:
     cache: Path
     address: str  # of the cache on a cluster, '' for none
     stage: str  # folder the files go into; '' where it may be out of reach: they are then kept as one file under `key`
-    key: str  # of everything the part depends on
+    key: str  # of everything the part depends on, but the budget of faces
     before: tuple[Written, ...]  # its files that stand in the site as they were written
+    pair: int = -1  # which of the pages of pairs it is, of the layer and those it reads; -1 for those of the layer itself
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class PartDone:
     name: str
     files: tuple[Written, ...]
     fresh: int
+    pictured: Pictured
 
 
 def render_part(task: PartTask) -> PartDone:
@@ -58,19 +60,27 @@ def render_part(task: PartTask) -> PartDone:
         StoreError: a result it needs has gone since.
     """
     before = {file.path: file for file in task.before}
+    made, pictured = _made_of(task)
     if task.stage:
-        files = tuple(delivered(each, Path(task.stage), before) for each in _files(task))
+        files = tuple(delivered(each, Path(task.stage), before) for each in made)
     else:
-        files = tuple(_bundled(task, before))
+        files = tuple(_bundled(task, made, before))
     let_go()  # of what was looked at: no part needs memory for those before
-    return PartDone(task.name, files, sum(each != before.get(each.path) for each in files))
+    return PartDone(task.name, files, sum(each != before.get(each.path) for each in files), pictured)
 
 
-def _files(task: PartTask) -> Iterator[File]:
+def _made_of(task: PartTask) -> tuple[Iterator[File], Pictured]:
+    """The files of a part, and what the faces among them take."""
     contexts, renderer = _prepared(task)
     if task.name == ROOT:
-        return root_files(contexts, renderer)
-    return model_files(contexts[0], renderer) if task.place < 0 else layer_files(contexts[0], task.place, renderer)
+        return root_files(contexts, renderer), NOTHING
+    if task.place < 0:
+        return model_files(contexts[0], renderer), NOTHING
+    if task.pair >= 0:
+        return pair_files(contexts[0], task.place, renderer, [task.pair]), NOTHING
+    faces = faces_of(contexts[0], task.place)
+    pictured = Pictured(faces.taken.all, faces.taken.pages, faces.least, faces.below)
+    return own_files(contexts[0], task.place, renderer, faces), pictured
 
 
 Shared = tuple[list[ModelContext], Renderer]
@@ -110,10 +120,10 @@ def delivered(file: File, stage: Path, before: Mapping[str, Written]) -> Written
 # -- where the stage may be out of reach ----------------------------------------------------------------------------------
 
 
-def _bundled(task: PartTask, before: Mapping[str, Written]) -> Iterator[Written]:
+def _bundled(task: PartTask, files: Iterable[File], before: Mapping[str, Written]) -> Iterator[Written]:
     """Keep what changed as one file, to be unpacked by whoever writes the site; such files have no time of change yet."""
     fresh: list[tuple[str, np.ndarray]] = []
-    for file in _files(task):
+    for file in files:
         now, then = _described(file), before.get(file.path)
         same = then is not None and now == then._replace(changed=0)
         if not same:

@@ -15,7 +15,8 @@ from torch import nn
 
 from generator.analysis import analyse
 from generator.build import Report, Want, build
-from generator.errors import AtlasError, LayerError, ModelError
+from generator.errors import AtlasError, LayerError, ModelError, SpecError
+from generator.keeping.history import history_file, read_history
 from generator.progress import Progress
 from generator.publishing.sitecheck import check_site
 from generator.spec import load_spec
@@ -103,7 +104,7 @@ def assert_as_if_clean(project: Project) -> None:
     """The site is, byte for byte, what a build from scratch gives, and every link in it leads somewhere."""
     other = Project(project.folder.with_name("clean"))
     shutil.rmtree(other.folder, ignore_errors=True)
-    shutil.copytree(project.folder, other.folder, ignore=shutil.ignore_patterns(".atlas-cache", "site"))
+    shutil.copytree(project.folder, other.folder, ignore=shutil.ignore_patterns(".atlas-cache", "site", "anew*"))
     other.build()
     assert contents(project.folder / "site") == contents(other.folder / "site")
     assert check_site(project.folder / "site").problems == ()
@@ -121,7 +122,7 @@ def changed_pages(report: Report) -> set[str]:
 def test_the_first_build_does_everything_once(project):
     report = project.build()
     assert report.made == {"weights": 6, "tables": 6, "faces": 6, "statistics": 6}
-    assert len(report.rendered) == 8  # the root, the model, six layers
+    assert len(report.rendered) == 13  # the root, the model, six layers, five pairs of them
     assert sorted(report.written) == sorted(set(contents(project.folder / "site")) - {"atlas-site.json"})
 
 
@@ -162,9 +163,107 @@ def test_one_layers_weights_are_its_pages_and_those_of_its_neighbours(project):
         "faces": 1,
         "statistics": 1,
     }  # the next layer has 3 x 3 kernels of its own
-    assert set(report.rendered) == {".", "net", "net/4", "net/6", "net/8"}
-    assert {"net/6", "net/4"} <= changed_pages(report) <= {"", "families", "net", "net/4", "net/6", "net/8"}
+    # layer 4 writes to it; layer 8, which reads it, shows neither its weights nor, where it only grew, another order of neurons
+    assert set(report.rendered) == {"net", "net/4", "net/6", "net/6/from-4.html"}
+    assert {"net/6", "net/4"} <= changed_pages(report) <= {"", "net", "net/4", "net/6", "net/8"}
     assert_as_if_clean(project)
+
+
+STREAM = """
+import torch
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self, wide, narrow):
+        super().__init__()
+        self.a, self.norm_a = nn.Conv2d(wide, narrow, 1, bias=False), nn.BatchNorm2d(narrow)
+        self.b, self.norm_b = nn.Conv2d(narrow, narrow, 3, padding=1, bias=False), nn.BatchNorm2d(narrow)
+        self.c, self.norm_c = nn.Conv2d(narrow, wide, 1, bias=False), nn.BatchNorm2d(wide)
+
+    def forward(self, x):
+        y = torch.relu(self.norm_b(self.b(torch.relu(self.norm_a(self.a(x))))))
+        return torch.relu(x + self.norm_c(self.c(y)))
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.fc = nn.Conv2d(3, 6, 3, padding=1), nn.Linear(6, 5)
+        self.blocks = nn.Sequential(Block(6, 3), Block(6, 4), Block(6, 3))
+
+    def forward(self, x):
+        return self.fc(self.blocks(torch.relu(self.stem(x))).mean((2, 3)))
+
+def make():
+    return Net()
+"""
+
+
+@pytest.fixture
+def stream(tmp_path):
+    """A residual network, whose later layers read all earlier ones of the stream."""
+    made = Project(tmp_path / "project")
+    made.write("nets.py", STREAM)
+    layers = '[stem, "blocks.?.?", fc]'
+    made.write(
+        "atlas.yaml",
+        f'title: A stream\nfaces: {{pixels: none, classes: 0}}\nmodels:\n  - {{name: net, source: "nets:make", weights: w.pt, input_size: 8, layers: {layers}}}\n',
+    )
+    save_stream(made)
+    return made
+
+
+def save_stream(project: Project, change: str = "") -> None:
+    """The checkpoint; the numbers named `change` are others than they were."""
+    torch.manual_seed(0)
+    scope: dict = {"__name__": "nets"}
+    exec(STREAM, scope)
+    state = scope["make"]().state_dict()
+    if change:
+        state[change] += 0.3 * torch.randn(state[change].shape)
+    torch.save(state, project.folder / "w.pt")
+
+
+def rendered_in_vain(project: Project, report: Report) -> set[str]:
+    """The parts that were rendered although every file of theirs stood as it was."""
+    history = read_history(history_file(project.folder / ".atlas-cache", project.folder / "site"))
+    assert history is not None
+    touched = {name for name, part in history.parts.items() for file in part.files if file.path in set(report.written)}
+    return set(report.rendered) - touched
+
+
+def test_a_layer_of_a_residual_stream_is_rendered_where_it_is_shown(stream):
+    """Every later layer reads the stream, but only what it reads of this layer is another."""
+    stream.build()
+    save_stream(stream, "blocks.1.c.weight")
+    report = stream.build()
+    assert report.made["weights"] == 1
+    own = {"net", "net/blocks.1.c", "net/blocks.1.c/from-blocks.1.b.html", "net/blocks.1.b"}
+    beside = {f"net/{reader}/from-blocks.1.c.html" for reader in ("blocks.2.a", "fc")}  # the order of its neurons
+    assert own | beside == set(report.rendered)
+    assert rendered_in_vain(stream, report) == set()
+    assert_as_if_clean(stream)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("stem.weight", "blocks.0.norm_c.weight", "blocks.2.norm_a.running_mean"),
+        ("blocks.0.a.weight", "blocks.1.norm_b.running_var", "fc.bias"),
+        ("blocks.1.b.weight", "blocks.2.norm_b.bias", "fc.weight"),
+    ],
+)
+def test_whatever_changes_the_site_is_as_if_built_anew(stream, names):
+    stream.build()
+    rendered = vain = 0
+    for name in names:
+        save_stream(stream, name)
+        report = stream.build()
+        assert report.written, name
+        rendered, vain = rendered + len(report.rendered), vain + len(rendered_in_vain(stream, report))
+        stream.build(f"anew {name}")  # of the same results
+        assert contents(stream.folder / "site") == contents(stream.folder / f"anew {name}"), name
+    assert vain <= 0.1 * rendered
+    assert_as_if_clean(stream)
 
 
 def test_weights_that_a_picture_reaches_for_change_the_picture(project):
@@ -241,6 +340,74 @@ def test_examples_are_found_once_for_all_layers(project):
     project.write("notes/net/2/1.md", "Other words.")
     assert not project.build().made
     assert_as_if_clean(project)
+
+
+def test_another_normalization_is_what_images_went_in_for_alone(project):
+    """One layer shows visualizations, the others examples; weights, tables and the pages of neither are as they were."""
+    shown = "{pixels: none, images: photos, visualization: {kind: make, size: 16, steps: 2}, "
+    shown += "layers: {0: weights, 2: [weights, visualization], '*': [weights, examples]}}"
+    said = SPEC.replace("{pixels: none}", shown)
+    project.write("atlas.yaml", said)
+    (project.folder / "photos").mkdir()
+    for number in range(3):
+        Image.new("RGB", (16, 16), (80 * number, 20, 10)).save(project.folder / f"photos/{number}.png")
+    assert {key: count for key, count in project.build().made.items() if key not in FACTS} == {
+        "weights": 6, "tables": 6, "examples": 3, "looks": 1,
+    }  # fmt: skip
+    assert "0 to 1, as they are" in (project.folder / "site/net/index.html").read_text()
+    project.write(
+        "atlas.yaml", said.replace("input_size: 16", "input_size: 16, normalize: {mean: 0.5, std: [0.5, 0.25, 0.125]}")
+    )
+    report = project.build()
+    assert report.made == {"examples": 3, "looks": 1}
+    folders = {path.split("/")[1] for path in report.written if path.startswith("net/") and path.count("/") > 1}
+    assert folders == {"2", "4", "6", "8"} and not {path for path in report.written if path.endswith("faces.png")}
+    assert "0 to 1, less 0.5, then divided by 0.5, 0.25 and 0.125" in (project.folder / "site/net/index.html").read_text()
+    assert_as_if_clean(project)
+
+
+def test_a_layer_that_is_to_show_no_picture_has_none_and_nothing_is_worked_out(project):
+    project.build()
+    project.write("atlas.yaml", SPEC.replace("{pixels: none}", "{pixels: none, layers: {4: none}}"))
+    report = project.build()
+    assert not report.made
+    assert "No picture is shown: the makers" in (project.folder / "site/net/4/0.html").read_text()
+    assert not (project.folder / "site/net/4/faces.png").exists() and (project.folder / "site/net/2/faces.png").exists()
+    assert_as_if_clean(project)
+
+
+def test_a_normalization_that_changes_nothing_shown_writes_nothing(project):
+    project.build()
+    project.write("atlas.yaml", SPEC.replace("input_size: 16", "input_size: 16, normalize: {mean: 0.5, std: 0.5}"))
+    report = project.build()
+    assert (dict(report.made), report.written) == ({}, [])
+
+
+def test_a_normalization_for_other_channels_is_told_with_what_else_is_wrong(project):
+    wrong = SPEC.replace("input_size: 16", "input_size: 16, neurons: {0: 9}, normalize: {mean: [0.5, 0.5], std: 1}")
+    project.write("atlas.yaml", wrong)
+    with pytest.raises(SpecError) as caught:
+        project.build()
+    channels, neurons = (line.partition("models[0].")[2] for line in caught.value.lines)
+    assert channels == "normalize.mean: found 2 numbers, expected 1 or 3: net reads 3 channels"
+    assert neurons.startswith("neurons['0']: found 9")
+    assert not (project.folder / "site").exists()
+
+
+def test_what_is_asked_for_and_not_there_is_told_at_each_build(project, capsys):
+    project.write("atlas.yaml", SPEC.replace("{pixels: none}", "{pixels: none, images: photos, pictures: icons.csv}"))
+    project.write("icons.csv", "layer,unit,file\n0,1,a.png\n0,2,b.png\n11,0,a.png\n")
+    project.write("photos/note.txt", "")
+    project.write("b.png", "no picture")
+    for name in ("a.png", "photos/0.png"):
+        Image.new("RGB", (16, 16), "red").save(project.folder / name)
+    for words in ("Some.", "Others."):
+        project.write("notes/net/2/1.md", words)
+        build(load_spec(project.folder / "atlas.yaml"), project.folder / "site", Progress())
+        told = capsys.readouterr().err
+        assert "net: images go in as they are, 0 to 1" in told
+        assert f"1 of 3 rows is for no neuron: {project.folder / 'icons.csv'}:4 (no layer '11')" in told
+        assert "net: 1 given picture cannot be read: b.png is not a picture of a known format" in told
 
 
 def test_a_static_file_is_that_file_alone(project):

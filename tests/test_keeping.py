@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 from generator.errors import AtlasError
 from generator.keeping import code, files, tensors
 from generator.keeping.files import Digests
-from generator.keeping.history import History, Part, Written, read_history, standing, write_history
+from generator.keeping.history import History, Part, Pictured, Written, read_history, standing, write_history
 from generator.keeping.packing import UnpackError, pack, unpack
 from generator.keeping.store import Store, StoreError, key_of
 from generator.records import LayerKeys, Looks
@@ -219,7 +219,7 @@ def foreign(store):
 
 def foreign_with_words(store):
     path = kept(store)
-    save_file({"0": np.arange(4, dtype=np.float32)}, path, {"format": "weight-atlas 1", "value": "[]"})
+    save_file({"0": np.arange(4, dtype=np.float32)}, path, {"format": "weight-atlas 2", "value": "[]"})
 
 
 def of_another_key(store):
@@ -228,7 +228,7 @@ def of_another_key(store):
 
 def of_another_version(store):
     path = kept(store)
-    path.write_bytes(path.read_bytes().replace(b'"weight-atlas 1"', b'"weight-atlas 0"'))
+    path.write_bytes(path.read_bytes().replace(b'"weight-atlas 2"', b'"weight-atlas 0"'))
 
 
 def of_other_records(store):
@@ -608,7 +608,10 @@ def test_digests_that_cannot_be_read_are_none(tmp_path, text):
 
 # -- histories ------------------------------------------------------------------------------------------------------------
 
-PAST = History("inputs", {"a": Part("key", (Written("a/0.html", 3, "d", True, 7),)), "sitemap": Part("", ())}, ("k", "l"))
+FILES = (Written("a/0.html", 3, "d", True, 7),)
+PAST = History(
+    "inputs", {"a": Part("key", FILES, Pictured(9, 2, 4, 8)), "b": Part("key", FILES), "map": Part("", ())}, ("k", "l")
+)
 
 
 def test_a_history_comes_back_as_it_was(tmp_path):

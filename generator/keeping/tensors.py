@@ -5,11 +5,13 @@ The header holds checksums of itself and of the arrays, so that a file is known 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +22,7 @@ import numpy as np
 
 from generator.keeping.packing import UnpackError, pack, unpack
 
-FORMAT = "weight-atlas 1"
+FORMAT = "weight-atlas 2"
 ABOUT = "__metadata__"  # where safetensors has text beside the arrays
 BLOCK = 1 << 20  # bytes read at a time where a whole file is gone through
 ALIGNMENT = 64  # bytes: arrays in a file begin at multiples of it, as in memory
@@ -40,6 +42,7 @@ def write_value(path: Path, key: str, value: Any) -> None:
     plain, arrays = pack(value)
     entries, held, check = _laid_out(arrays)
     said = {"format": FORMAT, "key": key, "value": json.dumps(plain, separators=(",", ":")), "arrays": f"{check:08x}"}
+    said["digests"] = " ".join(_digest(each) for each in arrays)
     said["header"] = _header_check(entries, said)
     header = json.dumps({**entries, ABOUT: said}, separators=(",", ":")).encode()
     header += b" " * (-(len(header) + 8) % ALIGNMENT)
@@ -87,6 +90,35 @@ def read_value(path: Path) -> Any:
     header, start = _header(held)
     entries = {int(name): entry for name, entry in header.items() if name != ABOUT}
     return unpack(json.loads(header[ABOUT]["value"]), [_array(held, entries[name], start) for name in range(len(entries))])
+
+
+def read_told(first: Callable[[int], bytes]) -> Any:
+    """The value of a file with a text in place of each array: its type, its shape as `12x3`, a digest of its bytes.
+
+    `first` reads so many of its first bytes, or as many as there are; the arrays lie behind. Raises one of DAMAGE for what is
+    not such a file.
+    """
+    head = first(SMALL)
+    end = 8 + int(struct.unpack("<Q", head[:8])[0])
+    header = json.loads((head if end <= len(head) else first(end))[8:end])
+    said = header.pop(ABOUT)
+    entries = [header[str(name)] for name in range(len(header))]
+    found = [_told(*each) for each in zip(entries, said["digests"].split(), strict=True)]
+    return unpack(json.loads(said["value"]), found)
+
+
+def first_bytes(path: Path, count: int) -> bytes:
+    """The first bytes of a file."""
+    with open(path, "rb") as file:
+        return file.read(count)
+
+
+def _told(entry: dict[str, Any], digest: str) -> Any:
+    return f"{entry['dtype']} {'x'.join(map(str, entry['shape']))} {digest}"
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.sha256(_bytes_of(array)).hexdigest()[:32]
 
 
 def _held(path: Path) -> bytes | mmap.mmap:
