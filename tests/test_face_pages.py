@@ -149,7 +149,7 @@ def test_what_is_shown_is_told_with_how_it_was_made_and_whose_it_is(whole):
     assert "91% of what its paths carry cancels" in told
     assert "MaxPool2d 3x3 taken as average pool 3x3." in told
     assert "the next one 2 pixels farther on." in told
-    assert "Mean activation 1; of 1,000 photographs 1 at most." in told
+    assert "Mean activation 1.00; of 1,000 photographs 1.00 at most." in told
     assert "The 4 pictures of 1,000 that excite it most (5.00 to 9.00)" in told
     assert "2 files could not be read: gone<b>.png is no picture; and 1 more." in told
     assert f"Pictures: Somebody {sample.HOSTILE}, CC BY 4.0." in told
@@ -209,7 +209,7 @@ def test_a_field_over_the_whole_picture_has_no_frame():
 def test_visualizations_held_against_no_photographs_say_so_by_saying_nothing():
     alone = replace(faces.looks(), count=0, photographs=np.full(12, np.nan, np.float32), notes=("it never fires",) + ("",) * 11)
     told = said(Page(site_of(faces.atlas_of(looks=alone))["small/mixed/0.html"].decode()))
-    assert "Mean activation 0. It never fires." in told
+    assert "Mean activation 0.00. It never fires." in told
     assert "photographs" not in told
 
 

@@ -131,9 +131,9 @@ class Portraits:
         if looks is None:
             return ""
         own, best = float(looks.activations[unit]), float(looks.photographs[unit])
-        beside = f"; of {looks.count:,} photographs {best:.3g} at most" if looks.count and np.isfinite(best) else ""
+        beside = f"; of {looks.count:,} photographs {wording.plain(best)} at most" if looks.count and np.isfinite(best) else ""
         name = "Mean activation" if self._has_map else "Activation"
-        measured = f" {name} {own:.3g}{beside}." if np.isfinite(own) else ""
+        measured = f" {name} {wording.plain(own)}{beside}." if np.isfinite(own) else ""
         return f"Feature visualization: an image made to drive it.{measured}"
 
     def _examples(self, unit: int) -> Portrait | None:

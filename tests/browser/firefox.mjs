@@ -106,6 +106,18 @@ const CHECKS = {
     same(await ground(page), before, "changed back");
   },
 
+  async "another face is asked for, and stays"(page, root) {
+    const face = (selector) => page.$eval(selector, (one) => getComputedStyle(one, "::before").backgroundImage);
+    await page.goto(root + LAYER);
+    holds(/faces\.png/.test(await face(".grid > a")), "weights do not stand first");
+    await page.click("#switch input[value=visualization]");
+    holds(/visualization-large\.webp/.test(await face(".grid > a")), "the grid shows no visualizations");
+    await page.goto(root + NEURON);
+    await page.$eval("#r0", (table) => table.scrollIntoView());
+    await page.waitForSelector("#r0.near", PATIENCE);
+    holds(/visualization\.webp/.test(await face("#r0 tbody th > a")), "the rows of the next page show no visualizations");
+  },
+
   async "a layer sorts, and the address keeps it"(page, root) {
     await page.goto(root + LAYER);
     const before = await units(page);
