@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from generator.errors import ModelError
 from generator.forecasting.sampling import SampleStore
+from generator.keeping.code import code_digest
 from generator.keeping.store import key_of
 from generator.picturing import STATE, FaceTask, examples_options, looks_options, subject_of
 
 if TYPE_CHECKING:
     import torch
 
-    from generator.context.examples import Run
+    from generator.context.examples import Run, Sheet
     from generator.context.visualize import Studio
 
 STEPS = 8  # of a batch that are timed
@@ -38,12 +39,21 @@ WORDS = {"looks": "feature visualizations", "examples": "dataset examples"}  # t
 USUAL = 80  # steps: with no more, no batch that was tried (bundled network, ResNet-20, SqueezeNet) ended early; beyond, most do
 
 
+class Tile(NamedTuple):
+    """How large the examples of a layer will be, in pixels."""
+
+    address: str
+    rows: int
+    cols: int
+
+
 class FaceTime(NamedTuple):
     """What is left to do of a task."""
 
     seconds: float
     begun: bool  # whether a part of it is kept
     gpu: bool  # whether the time is that of a GPU, which works at one task at a time
+    tiles: tuple[Tile, ...] = ()  # of examples, those of every layer
 
 
 class FaceTimes(NamedTuple):
@@ -54,6 +64,7 @@ class FaceTimes(NamedTuple):
     longest: float  # of them, those of the task that takes longest of all that one process does alone; on a GPU of all such
     at_most: bool  # whether it may well be less
     kept: tuple[str, ...]  # the faces of which some, or parts, are kept and not counted, in words
+    tiles: tuple[Tile, ...]  # of examples that are not made yet
 
 
 def face_times(found: Sequence[tuple[FaceTask, FaceTime]], kept: Collection[str]) -> FaceTimes:
@@ -66,6 +77,7 @@ def face_times(found: Sequence[tuple[FaceTask, FaceTime]], kept: Collection[str]
         longest=max([sum(one.seconds for one in looks if one.gpu), *(one.seconds for one in looks)]),
         at_most=any(task.field == "looks" and task.faces.visualization.steps > USUAL for task, _ in found),
         kept=tuple(word for field, word in WORDS.items() if field in begun),
+        tiles=tuple(tile for _, one in found for tile in one.tiles),
     )
 
 
@@ -75,8 +87,7 @@ def face_time(task: FaceTask) -> FaceTime:
     Raises:
         ModelError, ImagesError: as a build would.
     """
-    store = SampleStore(task.cache)
-    key = key_of(what="time", of=[each.key for each in task.wanted])
+    store, key = SampleStore(task.cache), time_key(task)
     measured, left = (_looks, _looks_left) if task.field == "looks" else (_examples, _examples_left)
     if not store.has(key):
         try:
@@ -84,6 +95,11 @@ def face_time(task: FaceTask) -> FaceTime:
         except ModelError as error:
             raise ModelError(f"{task.model.name}: {error}") from error
     return left(task.cache / STATE, *store.get(key, trusted=True))
+
+
+def time_key(task: FaceTask) -> str:
+    """Of what was measured of a task."""
+    return key_of(what="time", of=[each.key for each in task.wanted], code=code_digest("generator.forecasting.facetimes"))
 
 
 def _clock(device: torch.device) -> Callable[[], float]:
@@ -158,22 +174,25 @@ def _examples(task: FaceTask) -> tuple[Any, ...]:
     with open_images(Path(task.place), task.faces.images.count or None) as images, quiet_pillow():
         run = open_run(subject, addresses, images, options, None, 1)
         opening = time.process_time() - began
-        batch, cutting = _passed(run)
-    return run.watch.device.type != "cpu", opening + cutting, batch, run.batch, len(images.names), run.key
+        batch, cutting, tiles = _passed(run)
+    return run.watch.device.type != "cpu", opening + cutting, batch, run.batch, len(images.names), run.key, tiles
 
 
-def _examples_left(folder: Path, gpu: bool, once: float, each: float, batch: int, pictures: int, key: str) -> FaceTime:
+def _examples_left(
+    folder: Path, gpu: bool, once: float, each: float, batch: int, pictures: int, key: str, tiles: Sequence[Sequence[Any]]
+) -> FaceTime:
     """`once`: seconds to open the pictures and to cut the tiles; `each`: for a batch of so many of the pictures."""
     from generator.context.kept import read_kept
 
     kept = read_kept(folder, key, ("done",))
     done = int(kept["done"]) if kept else 0
-    return FaceTime(once + each * math.ceil((pictures - done) / batch), done > 0, gpu)
+    seconds = once + each * math.ceil((pictures - done) / batch)
+    return FaceTime(seconds, done > 0, gpu, tuple(Tile(*one) for one in tiles))
 
 
-def _passed(run: Run) -> tuple[float, float]:
-    """Seconds for a batch of pictures, and for cutting the tiles from all of them."""
-    from generator.context.examples import count_all, hold_some
+def _passed(run: Run) -> tuple[float, float, tuple[tuple[str, int, int], ...]]:
+    """Seconds for a batch of pictures, and for cutting the tiles from all of them; these, as `Tile` names them."""
+    from generator.context.examples import count_all, hold_some, layer_sheets
 
     now, every = _clock(run.watch.device), math.ceil(len(run.images.names) / run.batch)
     began = now()
@@ -184,14 +203,15 @@ def _passed(run: Run) -> tuple[float, float]:
     batch = (now() - began) / more
     if more == every:
         hold_some(few.images, refused)
-    return batch, _cutting(few, tally, len(run.images.names))
+    sheets = layer_sheets(few, tally)
+    cutting = _cutting(few, sheets, len(run.images.names))
+    return batch, cutting, tuple((sheet.address, *sheet.size) for sheet in sheets)
 
 
-def _cutting(run: Run, tally: Any, pictures: int) -> float:
+def _cutting(run: Run, sheets: list[Sheet], pictures: int) -> float:
     """Seconds to cut the tiles of all layers from so many pictures, told from a run over a few of them."""
-    from generator.context.examples import cut_picture, jobs_of, layer_sheets, room_for
+    from generator.context.examples import cut_picture, jobs_of, room_for
 
-    sheets = layer_sheets(run, tally)
     jobs = list(islice(jobs_of(sheets), CUT))
     if not jobs:
         return 0.0

@@ -129,9 +129,15 @@ class _Forecasting:
         known = []
         for number, model in enumerate(self.models):
             wanted = self.spec.faces_of(model.spec)
+            tiles = {one.address: (one.rows, one.cols) for one in times[number].tiles}
             addresses = [one.layer.address for one in model.plan.layers]
             layers = zip(samples[number], model.chosen, addresses, strict=True)
-            known.append(tuple(Known(one, units, wanted.of(at), tuple(faces[number, at]), wanted) for one, units, at in layers))
+            known.append(
+                tuple(
+                    Known(one, units, wanted.of(at), tuple(faces[number, at]), wanted, tiles.get(at, (0, 0)))
+                    for one, units, at in layers
+                )
+            )
         return known, times
 
     def _samples(self) -> list[tuple[Sampled, ...]]:

@@ -34,6 +34,7 @@ class Known:
     order: tuple[str, ...]  # its faces in their declared order
     faces: tuple[tuple[str, str], ...]  # (field of LayerFacts, key) for those of FACES that it will have; '' for one not made
     asked: FacesSpec  # what the spec says of faces
+    tile: tuple[int, int]  # rows and cols of examples that are not made yet
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _whole(plan: LayerPlan, known: Known, sample: LayerFacts, store: Store) -> L
 def _faces(known: Known, neurons: int, store: Store) -> Iterator[tuple[str, Any]]:
     """The faces of a layer beside its weights, by field of LayerFacts."""
     for name, key in known.faces:
-        yield name, store.get(key, trusted=True) if key else unmade(name, known.asked, neurons)
+        yield name, store.get(key, trusted=True) if key else unmade(name, known.asked, neurons, known.tile)
 
 
 def _picked(record: Any, neurons: int, units: list[int]) -> Any:

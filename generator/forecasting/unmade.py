@@ -13,14 +13,13 @@ from generator.photos import read_pixels, shrunk
 from generator.records import Examples, Looks
 
 LAYER = "mixed3b"  # the layer of the bundled network whose first image stands for all
-TILE = 32  # pixels of an example, at most
 BINS = 64  # of its histogram
 SEEN = 10_000  # pictures
 
 
-def unmade(field: str, faces: FacesSpec, neurons: int) -> Looks | Examples:
-    """What stands for a field of LayerFacts of so many neurons; all of them have the same."""
-    return _looks(faces.visualization, neurons) if field == "looks" else _examples(faces.images, neurons)
+def unmade(field: str, faces: FacesSpec, neurons: int, tile: tuple[int, int]) -> Looks | Examples:
+    """What stands for a field of LayerFacts of so many neurons; all of them have the same. tile: rows, cols of examples."""
+    return _looks(faces.visualization, neurons) if field == "looks" else _examples(faces.images, neurons, *tile)
 
 
 def _looks(how: VisualizationSpec, neurons: int) -> Looks:
@@ -38,18 +37,18 @@ def _looks(how: VisualizationSpec, neurons: int) -> Looks:
     )
 
 
-def _examples(said: ImagesSpec, neurons: int) -> Examples:
+def _examples(said: ImagesSpec, neurons: int, rows: int, cols: int) -> Examples:
     ranks = said.top + said.spread
-    crops = np.stack([np.roll(_image(TILE), rank, 0) for rank in range(ranks)])
+    crops = np.stack([np.roll(_image(max(rows, cols)), rank, 0)[:rows, :cols] for rank in range(ranks)])
     return Examples(
         crops=_all(crops, neurons),
         activations=_all(np.linspace(9.87, 1.23, ranks, dtype=np.float32), neurons),
         images=_all(np.arange(ranks, dtype=np.int32), neurons),
         positions=_all(np.zeros((ranks, 2), np.int32), neurons),
-        boxes=_all(np.tile(np.array([0, 0, TILE, TILE], np.int32), (ranks, 1)), neurons),
+        boxes=_all(np.tile(np.array([0, 0, rows, cols], np.int32), (ranks, 1)), neurons),
         top=said.top,
         names=tuple(f"{rank:04}.jpeg" for rank in range(ranks)),
-        size=(2 * TILE, 2 * TILE),
+        size=(2 * rows, 2 * cols),
         counts=_all(np.arange(BINS, 0, -1, dtype=np.int32), neurons),
         first=_all(np.float32(0), neurons),
         width=_all(np.float32(0.125), neurons),
