@@ -202,13 +202,6 @@ _KINDS = {
 _INPUT = "Each is one channel of the picture that the model is given: it reads nothing, and has no weights of its own."
 
 
-def face_line(faces: Faces, factors: int, kind: str) -> str:
-    """What the pictures of a layer of some kind show, from where, and at what scale."""
-    if kind == "input":
-        return _INPUT
-    return " ".join(sentence(part) for part in (_shown(faces, factors), faces.expanded, faces.scale) if part)
-
-
 def face_shown(facts: LayerFacts, factors: int) -> str:
     """What the picture of a neuron's weights shows and at what scale, or that none is to be; `face_how` says the rest."""
     faces = facts.faces
